@@ -1,0 +1,123 @@
+"""How well the tables fit treebanks: `python -m lexicons.compile.measure TREEBANK.conllu …` prints one JSON object.
+
+- coverage: the share of verbs with a VerbNet class, of nouns, verbs, adjectives and names with a WordNet feature.
+- tag_pairs: for thresholds of lift, the share of the treebank's arcs whose tags are compatible, and the share of all
+  pairs of words of one sentence that are (the density of the `pos` mask).
+- restrictions: nouns that depend on a verb of VerbNet, where every slot that the verb has at that place is restricted;
+  the share that some slot allows, against the same nouns dealt out anew at random (seed 0). The wider apart, the more
+  the restrictions tell.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexicons.compile.conllu import Word, sentences
+from lexicons.compile.upos import count_pairs
+from lexicons.upos import UPOS, UPOS_INDEX, lift_table
+from lexicons.verbnet import Slot, classes, frames
+from lexicons.wordnet import named, semantic
+
+POSITIONS = {"nsubj": "subject", "obj": "object", "iobj": "second_object", "obl": "oblique"}
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
+
+
+class Filler(NamedTuple):
+    verb: str
+    position: str
+    prepositions: frozenset[str]
+    noun: str
+
+
+def measure(treebank: Path) -> dict[str, object]:
+    """All of the above, as JSON values."""
+    read = list(sentences(treebank))
+    words = [word for sentence in read for word in sentence]
+    return {
+        "words": len(words),
+        "coverage": coverage(words),
+        "tag_pairs": list(tag_pairs(treebank)),
+        "restrictions": restrictions([filler for sentence in read for filler in fillers(sentence)]),
+    }
+
+
+def coverage(words: Iterable[Word]) -> dict[str, float]:
+    """Shares of running words, rounded to four places; 0 of what there is none."""
+    lemmas = {tag: [word.lemma for word in words if word.upos == tag] for tag in ("VERB", "NOUN", "ADJ", "PROPN")}
+    shares = {"verbs_with_class": _share([bool(classes(lemma)) for lemma in lemmas["VERB"]])}
+    for tag, name in (("NOUN", "nouns"), ("VERB", "verbs"), ("ADJ", "adjectives")):
+        tags = np.full(len(lemmas[tag]), UPOS_INDEX[tag], dtype=np.uint8)
+        shares[f"{name}_with_feature"] = _share(semantic(lemmas[tag], tags) != 0)
+    return {**shares, "names_with_feature": _share(named(lemmas["PROPN"]) != 0)}
+
+
+def _share(verdicts: list[bool] | NDArray[np.bool_]) -> float:
+    return round(float(np.mean(verdicts)), 4) if len(verdicts) else 0.0
+
+
+def tag_pairs(treebank: Path) -> Iterator[dict[str, float]]:
+    """One row a threshold: threshold, tag pairs kept (unordered), share of arcs, share of pairs of words."""
+    pairs, arcs = (counts.sum(axis=-1) for counts in count_pairs(treebank))
+    lift = np.zeros((len(UPOS), len(UPOS)))
+    for row in lift_table():
+        lift[UPOS_INDEX[row["tag"]], UPOS_INDEX[row["other"]]] = float(row["lift"])
+    for threshold in THRESHOLDS:
+        kept = lift >= threshold
+        shares = {"arcs": arcs[kept].sum() / arcs.sum(), "pairs_of_words": pairs[kept].sum() / pairs.sum()}
+        rounded = {name: round(float(share), 4) for name, share in shares.items()}
+        yield {"threshold": threshold, "tag_pairs": int(np.triu(kept).sum()), **rounded}
+
+
+def fillers(words: list[Word]) -> Iterator[Filler]:
+    """The nouns of a sentence that stand at a place of an active verb of VerbNet."""
+    passive = {word.head for word in words if word.relation == "aux:pass"}
+    for index, word in enumerate(words):
+        if word.upos != "NOUN" or word.relation not in POSITIONS or word.head in passive:
+            continue
+        verb = words[word.head]
+        if verb.upos == "VERB" and classes(verb.lemma):
+            cases = frozenset(w.lemma.lower() for w in words if w.head == index and w.relation == "case")
+            yield Filler(verb.lemma, POSITIONS[word.relation], cases, word.lemma)
+
+
+def slots_at(filler: Filler) -> list[Slot]:
+    """The slots of the verb at the filler's place. All words of a preposition must be there: `out of`."""
+    at_place = (slot for frame in frames(filler.verb) for slot in frame.slots if slot.position == filler.position)
+    return [
+        slot
+        for slot in at_place
+        if not slot.prepositions or any(set(words.split()) <= filler.prepositions for words in slot.prepositions)
+    ]
+
+
+def restrictions(found: list[Filler]) -> dict[str, dict[str, float]]:
+    """By position: fillers counted, share allowed, share of fillers dealt out at random that would be allowed."""
+    bits = semantic([filler.noun for filler in found], np.full(len(found), UPOS_INDEX["NOUN"], dtype=np.uint8))
+    dealt = np.random.default_rng(0).permutation(bits)
+    verdicts: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    for place, filler in enumerate(found):
+        slots = slots_at(filler)
+        if slots and all(slot.restriction for slot in slots):
+            verdicts[filler.position].append((_any(slots, bits[place]), _any(slots, dealt[place])))
+    shares = {position: np.mean(pairs, axis=0).round(4).tolist() for position, pairs in sorted(verdicts.items())}
+    return {
+        position: {"fillers": len(verdicts[position]), "allowed": own, "allowed_at_random": other}
+        for position, (own, other) in shares.items()
+    }
+
+
+def _any(slots: list[Slot], bits: np.uint64) -> bool:
+    one: NDArray[np.uint64] = np.array([bits], dtype=np.uint64)
+    return any(bool(slot.restriction.allows(one)[0]) for slot in slots)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    print(json.dumps({Path(name).stem: measure(Path(name)) for name in sys.argv[1:]}, indent=2))
