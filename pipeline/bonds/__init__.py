@@ -1,0 +1,58 @@
+"""Bonds: typed pairs of words, each with the rule that made it. One file a kind; BOND_KINDS names them all."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+from lexicons import tables_digest
+from pipeline.bonds.binding import binding_bonds
+from pipeline.bonds.cohesion import cohesion_bonds
+from pipeline.bonds.config import BondConfig
+from pipeline.bonds.dependency import dependency_bonds
+from pipeline.bonds.pairs import merge
+from pipeline.bonds.role import role_bonds
+from pipeline.records import Bonds, Words
+
+__all__ = ["BOND_KINDS", "BondConfig", "bonds_of", "rules_digest"]
+
+BOND_KINDS: dict[str, Callable[[Words, BondConfig], Bonds]] = {
+    "role": role_bonds,
+    "binding": binding_bonds,
+    "dependency": dependency_bonds,
+    "cohesion": cohesion_bonds,
+}
+
+
+def bonds_of(words: Words, config: BondConfig) -> Bonds:
+    """The bonds of annotated words, of every kind that the settings name, sorted by query, key, kind.
+
+    No bond leaves its document, and a document's bonds do not depend on its neighbours. O(W · caps).
+    Raises ValueError for an unknown kind.
+    """
+    for kind in config.kinds:
+        if kind not in BOND_KINDS:
+            near = difflib.get_close_matches(kind, BOND_KINDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known kinds: {', '.join(BOND_KINDS)}"
+            raise ValueError(f"unknown bond kind {kind!r}; {hint}")
+    return merge([BOND_KINDS[kind](words, config) for kind in config.kinds])
+
+
+def rules_digest(config: BondConfig) -> str:
+    """Twelve hex digits that change whenever a bond could: of settings, lexicons, and the code here and in annotate."""
+    said = json.dumps({"config": asdict(config), "knowledge": _knowledge()}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+@cache
+def _knowledge() -> str:
+    """Digest of the lexicons, of the code of this folder, and of what it stands on in pipeline/."""
+    bonds = Path(__file__).resolve().parent
+    files = [bonds.parent / "annotate.py", bonds.parent / "records.py", *bonds.glob("*.py")]
+    said = hashlib.sha256(tables_digest.digest().encode())
+    for file in sorted(files, key=lambda file: (file.parent != bonds, file.name)):
+        said.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return said.hexdigest()
