@@ -23,10 +23,13 @@ def command() -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with `+changes` if tracked files differ; the version where there is no checkout."""
+    """The checkout's commit, with `+changes` if tracked files differ.
+
+    Without a checkout: what VALENCY_COMMIT says (for a copy of one on another machine), or else the version.
+    """
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
-        return f"valency {_version('valency')}"
+        return os.environ.get("VALENCY_COMMIT", f"valency {_version('valency')}")
     try:
         head = _git(root, "rev-parse", "HEAD")
         return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")

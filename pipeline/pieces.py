@@ -1,0 +1,138 @@
+"""Pieces: what a model reads. A tokenizer of any common make, and the bytes that each of its ids adds to the text."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer as HFTokenizer
+
+SHIPPED = Path(__file__).resolve().parent / "models" / "tokenizer.json"
+BEGIN, END, PAD = "<|begin|>", "<|end|>", "<|pad|>"
+"""The shipped tokenizer's specials, ids 0, 1 and 2."""
+
+BEGINS = (BEGIN, "<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "[CLS]", "<|endoftext|>")
+ENDS = (END, "</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "[SEP]")
+"""What other tokenizers call them; the first that is found serves. GPT-2 has one special for both."""
+
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """Text to ids and back. A document's ids are `[begin, *encode(text), end]`."""
+
+    json: str = field(repr=False)
+    """The tokenizer as it was read, so that a cache or a checkpoint can carry it."""
+    digest: str
+    """Twelve hex digits of its content (not of its layout on disk)."""
+    begin: int
+    end: int
+    piece_bytes: tuple[bytes, ...] = field(repr=False)
+    """What each id adds to the text; specials and unused ids add nothing. Where a tokenizer marks the beginnings of
+    words (`▁the`, or WordPiece's `the` beside `##the`), a word's space comes with it, the first word's too."""
+    _model: HFTokenizer = field(repr=False)
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> "Tokenizer":
+        """A Hugging Face `tokenizer.json`; None: the shipped one. ValueError if its pieces' bytes cannot be told."""
+        path = SHIPPED if path is None else Path(path)
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        model = HFTokenizer.from_str(text)
+        model.encode_special_tokens = True  # a text that spells `<|end|>` does not end there
+        model.no_truncation()
+        model.no_padding()
+        said = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return cls(
+            json=text,
+            digest=hashlib.sha256(said.encode()).hexdigest()[:12],
+            begin=_special(model, BEGINS, "begins", path),
+            end=_special(model, ENDS, "ends", path),
+            piece_bytes=_piece_bytes(model, content, path),
+            _model=model,
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of ids, unused ones included: rows of an embedding."""
+        return len(self.piece_bytes)
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """int32 [N]: ids of a text; no specials, not even where the text spells one."""
+        return np.asarray(self._model.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+
+    def document(self, text: str) -> NDArray[np.int32]:
+        """int32 [N + 2]: begin, the text's ids, end."""
+        return np.concatenate([[self.begin], self.encode(text), [self.end]]).astype(np.int32)
+
+    def decode(self, ids: NDArray[np.int32]) -> str:
+        """The text that the ids add up to; bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(self.piece_bytes[each] for each in ids).decode("utf-8", errors="replace")
+
+    def save(self, path: Path) -> None:
+        """Write the same JSON that was read."""
+        path.write_text(self.json, encoding="utf-8")
+
+
+def _special(model: HFTokenizer, names: tuple[str, ...], does: str, path: Path) -> int:
+    found = [number for name in names if (number := model.token_to_id(name)) is not None]
+    if not found:
+        raise ValueError(f"{path} has no piece that {does} a document; add one of {', '.join(names)}")
+    return found[0]
+
+
+def _piece_bytes(model: HFTokenizer, content: dict[str, object], path: Path) -> tuple[bytes, ...]:
+    """Bytes of every id. The decoder in the JSON says how a piece is written."""
+    added = model.get_added_tokens_decoder()
+    vocabulary = {number: piece for piece, number in model.get_vocab(with_added_tokens=True).items()}
+    spell = _speller(content.get("decoder"), path)
+    spelt = [b""] * (max(vocabulary) + 1)
+    for number, piece in vocabulary.items():
+        if number not in added:
+            spelt[number] = spell(piece)
+        elif not added[number].special:
+            spelt[number] = added[number].content.encode()
+    return tuple(spelt)
+
+
+def _speller(decoder: object, path: Path) -> Callable[[str], bytes]:
+    """piece -> bytes, by the decoders that the JSON names."""
+    steps = _steps(decoder)
+    kinds = {str(step.get("type")) for step in steps}
+    if "ByteLevel" in kinds:
+        place = {char: bytes([byte]) for byte, char in byte_characters().items()}
+        return lambda piece: b"".join(place.get(char, char.encode()) for char in piece)
+    if "WordPiece" in kinds:
+        prefix = next(str(step.get("prefix", "##")) for step in steps if step.get("type") == "WordPiece")
+        return lambda piece: piece.removeprefix(prefix).encode() if piece.startswith(prefix) else f" {piece}".encode()
+    if "Metaspace" in kinds or "ByteFallback" in kinds:
+        return _spell_metaspace
+    raise ValueError(
+        f"{path} has the decoder {sorted(kinds) or None}; give a tokenizer whose decoder is ByteLevel, Metaspace "
+        "(with or without ByteFallback) or WordPiece"
+    )
+
+
+def _spell_metaspace(piece: str) -> bytes:
+    byte = BYTE_PIECE.fullmatch(piece)
+    return bytes([int(byte[1], 16)]) if byte else piece.replace("▁", " ").encode()
+
+
+def _steps(decoder: object) -> list[dict[str, object]]:
+    """The decoder and, if it is a sequence, all that it is made of."""
+    if not isinstance(decoder, dict):
+        return []
+    inner = decoder.get("decoders")
+    return [decoder] if not isinstance(inner, list) else [step for each in inner for step in _steps(each)]
+
+
+def byte_characters() -> dict[int, str]:
+    """The printable character that stands for each byte in byte-level BPE (Radford et al. 2019, GPT-2's encoder)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + place) for place, byte in enumerate(others)}
