@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer as HFTokenizer
 from tokenizers import decoders, models, pre_tokenizers
 
-from pipeline import prefix
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import NO_TAG, Attributes, PrefixAnnotator, PrefixState
 from pipeline.prefix.characters import BREAK_CODE, decode, read_bytes
@@ -180,7 +179,7 @@ def test_a_long_document_is_read_in_chunks(
 ) -> None:
     ids = tokenizer.document("He said: “It’s 3.5 p.m., Mr. Smith.” Then\n\nthey left… " * 40)
     whole = annotator.annotate(ids)
-    monkeypatch.setattr(prefix, "CHUNK", 7)
+    monkeypatch.setattr("pipeline.prefix.annotator.CHUNK", 7)
     assert_equal(annotator.annotate(ids), whole)
 
 
