@@ -1,0 +1,153 @@
+"""The pieces of a cache as columns in memory, one set a split, documents in the order of their ids.
+
+The order does not depend on how many shards the cache has or who wrote it, so neither does training.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.cache.layout import Cache
+from pipeline.errors import Failure
+
+if TYPE_CHECKING:
+    from pipeline.prefix import Attributes
+
+ATTRIBUTES = ("first_word", "last_word", "closed_word", "sentence_start", "input_tag", "key_tag")
+COLUMNS = ("pieces", *ATTRIBUTES)
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Documents of one split, one after another; a document's pieces are begin, its text's, end."""
+
+    documents: tuple[str, ...]
+    """Ids."""
+    offset: NDArray[np.int64]
+    """[D + 1]: where each document's pieces begin in the columns, and where the last ends."""
+    bytes: NDArray[np.int64]
+    """[D]: UTF-8 bytes of each document's text."""
+    columns: Mapping[str, NDArray[Any]]
+    """An array a name of COLUMNS, one entry a piece; positions and word indices count within the document."""
+
+    def pieces(self) -> NDArray[np.int64]:
+        """[D]: number of pieces of each document."""
+        return np.diff(self.offset)
+
+    def with_whole_word_tags(self) -> "Split":
+        """Leaky on purpose: every piece is told the tag of its whole word, also while the word is still open."""
+        return replace(self, columns={**self.columns, "input_tag": self.columns["key_tag"]})
+
+    def update(self, digest: "hashlib._Hash") -> None:
+        """Add all that training reads to a digest."""
+        digest.update("\n".join(self.documents).encode())
+        for array in (self.offset, self.bytes, *(self.columns[name] for name in COLUMNS)):
+            digest.update(np.ascontiguousarray(array).data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiecesLayer:
+    """The current pieces of a cache, and the copies of what made them."""
+
+    name: str
+    """Path of the layer in the cache; it carries the digests of tokenizer and annotator."""
+    tokenizer: Path
+    annotator: Path
+    splits: Mapping[str, Split]
+
+    def digest(self) -> str:
+        """Twelve hex digits over everything that training reads."""
+        digest = hashlib.sha256(self.name.encode())
+        for name in SPLITS:
+            self.splits[name].update(digest)
+        return digest.hexdigest()[:12]
+
+
+def read_layer(folder: Path) -> PiecesLayer:
+    """The current pieces layer of a cache.
+
+    Errors: ValueError if the folder is no cache or has no pieces yet; Failure if a shard is missing or damaged.
+    """
+    cache = Cache.open(folder)
+    name = cache.layer("pieces")
+    digests = dict(part.split("=", 1) for part in name.rpartition("/")[2].split(","))
+    blocks = sorted((block for file in cache.files(name) for block in _blocks(file)), key=lambda block: block.order)
+    return PiecesLayer(
+        name=name,
+        tokenizer=cache.folder / "tokenizers" / f"{digests['tokenizer']}.json",
+        annotator=cache.folder / "annotators" / f"{digests['annotator']}.safetensors",
+        splits={split: _joined([block for block in blocks if block.split == split]) for split in SPLITS},
+    )
+
+
+def split_of(documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]]) -> Split:
+    """A split of documents at hand: piece ids and attributes by document id. Bytes are not known and stand as 0."""
+    lengths = [len(ids) for ids, _ in documents.values()]
+    columns = {"pieces": [ids for ids, _ in documents.values()]}
+    columns |= {name: [getattr(attributes, name) for _, attributes in documents.values()] for name in ATTRIBUTES}
+    return Split(
+        documents=tuple(documents),
+        offset=np.cumsum([0, *lengths], dtype=np.int64),
+        bytes=np.zeros(len(lengths), np.int64),
+        columns={name: _concatenated(parts, name) for name, parts in columns.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One row of the layer: a stretch of at most 4,096 pieces of a document."""
+
+    order: tuple[str, int]
+    split: str
+    document_pieces: int
+    document_bytes: int
+    columns: Mapping[str, NDArray[Any]]
+
+
+def _blocks(file: Path) -> Iterator[_Block]:
+    try:
+        table = pq.read_table(file, columns=[*HEAD, *COLUMNS])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Failure(f"{file} is missing or damaged ({error}); run `valency preprocess` on the cache again") from error
+    if not len(table):
+        return
+    lists = {name: table[name].combine_chunks() for name in COLUMNS}
+    ends = np.cumsum(lists["pieces"].value_lengths().to_numpy())
+    values = {name: column.flatten().to_numpy() for name, column in lists.items()}
+    heads = zip(*(table[name].to_pylist() for name in HEAD), strict=True)
+    for end, begin, (document, split, block, pieces, bytes_) in zip(ends, [0, *ends[:-1]], heads, strict=True):
+        yield _Block((document, block), split, pieces, bytes_, {name: v[begin:end] for name, v in values.items()})
+
+
+HEAD = ("document", "split", "block", "document_pieces", "document_bytes")
+
+
+def _joined(blocks: Sequence[_Block]) -> Split:
+    """Blocks in order, put together; a document that lacks one is an error."""
+    documents = list(dict.fromkeys(block.order[0] for block in blocks))
+    firsts = {block.order[0]: block for block in blocks if block.order[1] == 0}
+    found: dict[str, int] = dict.fromkeys(documents, 0)
+    for block in blocks:
+        found[block.order[0]] += len(block.columns["pieces"])
+    for document, pieces in found.items():
+        if document not in firsts or firsts[document].document_pieces != pieces:
+            raise Failure(f"the pieces of {document} are incomplete; run `valency preprocess` on the cache again")
+    return Split(
+        documents=tuple(documents),
+        offset=np.cumsum([0, *found.values()], dtype=np.int64),
+        bytes=np.array([firsts[document].document_bytes for document in documents], np.int64),
+        columns={name: _concatenated([block.columns[name] for block in blocks], name) for name in COLUMNS},
+    )
+
+
+def _concatenated(parts: Sequence[NDArray[Any]], name: str) -> NDArray[Any]:
+    dtype = np.uint8 if name.endswith("_tag") else np.int32
+    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)

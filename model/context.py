@@ -1,0 +1,70 @@
+"""What a layer is told besides its input: one immutable record of attributes a piece, the same for every mechanism.
+
+A new mechanism reads what it needs and never changes its callers. Letters: B rows, N pieces of a row.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lexicons.upos import UPOS
+
+NO_TAG = len(UPOS)
+"""17, the tag of a piece that holds no word character; those of words come before it."""
+TAGS = NO_TAG + 1
+
+
+class Context(NamedTuple):
+    """Attributes of the pieces of B rows. A row is a sequence (one document, or a crop of it) or several packed.
+
+    A tuple with names and not a dataclass: wrappers of a model that walk its inputs (precision, devices) know tuples.
+    Every attribute at piece t is a function of the pieces <= t of its document, `key_tag` alone excepted: the full
+    tag of a word may be read only by queries for which the word is closed (`Context.seen_tag`).
+    """
+
+    document: Tensor
+    """int64 [B,N]: whose piece this is; -1 is padding. Nothing crosses from one document to another."""
+    sentence_start: Tensor
+    """int64 [B,N]: row position where the piece's sentence begins, as known at the piece; not before its sequence."""
+    first_word: Tensor
+    """int64 [B,N]: index in the document of the first word with a character in the piece; -1 before any word."""
+    last_word: Tensor
+    """int64 [B,N]: index of the last such word; for a piece without word characters, of the last word begun."""
+    closed_word: Tensor
+    """int64 [B,N]: word w is closed at the piece iff w < closed_word; never decreasing in a document."""
+    input_tag: Tensor
+    """int64 [B,N]: tag of last_word by the string so far."""
+    key_tag: Tensor
+    """int64 [B,N]: tag of last_word once it is closed."""
+    causal: bool = True
+    """Whether a piece may read earlier pieces only."""
+    masks: Mapping[str, Tensor] = MappingProxyType({})
+    """Dense masks by the text of their view, bool [B,1,N,N]: made once a batch and shared by all layers."""
+
+    def valid(self) -> Tensor:
+        """bool [B,N]: which places hold a piece."""
+        return self.document >= 0
+
+    def sequence_start(self) -> Tensor:
+        """int64 [B,N]: row position where the piece's sequence (its document or crop of it) begins in the row."""
+        place = torch.arange(self.document.shape[1], device=self.document.device)
+        begins = torch.ones_like(self.document, dtype=torch.bool)
+        begins[:, 1:] = self.document[:, 1:] != self.document[:, :-1]
+        return torch.where(begins, place, 0).cummax(dim=1).values
+
+    def seen_tag(self) -> Tensor:
+        """int64 [B,N,N]: the tag of key s as query t may know it: the full tag once its word is closed at t."""
+        closed = self.last_word[:, None, :] < self.closed_word[:, :, None]
+        return torch.where(closed, self.key_tag[:, None, :], self.input_tag[:, None, :])
+
+    def to(self, device: torch.device | str) -> "Context":
+        """The same attributes on another device."""
+        moved = {name: getattr(self, name).to(device) for name in PER_PIECE}
+        return self._replace(**moved, masks={view: mask.to(device) for view, mask in self.masks.items()})
+
+
+PER_PIECE = ("document", "sentence_start", "first_word", "last_word", "closed_word", "input_tag", "key_tag")
+"""The fields of a context that have an entry a piece."""

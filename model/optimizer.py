@@ -1,0 +1,28 @@
+"""How weights are moved: AdamW (Loshchilov and Hutter 2019) under a cosine schedule with warm-up."""
+
+import math
+
+import torch
+from torch import nn
+
+from model.config import TrainConfig
+from model.transformer import Decoder
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Of a step, counted from 1: up in a straight line through warm-up, then down along half a cosine."""
+    if step < config.warmup:
+        return config.learning_rate * step / config.warmup
+    gone = (step - config.warmup) / max(1, config.steps - config.warmup)
+    low = config.final_fraction
+    return config.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * gone)) / 2)
+
+
+def make_optimizer(decoder: Decoder, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; weight decay pulls at matrices alone, not at embeddings and norms, as has been usual since GPT-2."""
+    embeddings = {layer.weight for layer in decoder.modules() if isinstance(layer, nn.Embedding)}
+    weights = list(decoder.parameters())
+    matrices = [weight for weight in weights if weight.ndim == 2 and weight not in embeddings]
+    others = [weight for weight in weights if weight.ndim != 2 or weight in embeddings]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)

@@ -1,0 +1,86 @@
+"""The model: a decoder that reads pieces of text from left to right and says, at each, which piece comes next.
+
+RMSNorm before each sublayer (Zhang and Sennrich 2019), attention through views with rotary positions, SwiGLU (Shazeer
+2020), and one matrix for the embeddings and the output (Press and Wolf 2017). No bias anywhere.
+
+Letters: B rows, N pieces of a row, M width of the model, F width of the feed-forward layer, V vocabulary.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.attention import MECHANISMS
+from model.config import ModelConfig
+from model.context import TAGS, Context
+
+FIRST_STD = 0.02
+"""Spread of first weights (Radford et al. 2019); what writes to the residual stream gets less, by its depth."""
+
+
+class Decoder(nn.Module):
+    """Pieces and what is known of them in; logits of the next piece out."""
+
+    layers: list["Layer"]
+
+    def __init__(self, config: ModelConfig, vocabulary: int) -> None:
+        """vocabulary: number of pieces of the tokenizer. First weights are drawn from torch's global generator."""
+        super().__init__()
+        self.config, self.vocabulary = config, vocabulary
+        self.embedding = nn.Embedding(vocabulary, config.dim)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
+        self.norm = nn.RMSNorm(config.dim, eps=1e-6)
+        self.draw_first_weights()
+        # Last, so that models with and without tags draw the same first weights elsewhere.
+        self.tag_embedding = nn.Embedding(TAGS, config.dim) if config.tags else None
+        if self.tag_embedding is not None:
+            nn.init.normal_(self.tag_embedding.weight, std=FIRST_STD)
+
+    def draw_first_weights(self) -> None:
+        """Normal for matrices, narrower for the two of a layer that write to the residual stream; norms stay 1."""
+        writing = FIRST_STD * (2 * self.config.layers) ** -0.5
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                nn.init.normal_(weight, std=writing if name.endswith("out.weight") else FIRST_STD)
+
+    def forward(self, ids_BN: Tensor, context: Context) -> Tensor:
+        """ids_BN: int64. Returns [B,N,V]: logits of the piece that follows each; at padding they mean nothing."""
+        x_BNM = self.embedding(ids_BN)
+        if self.tag_embedding is not None:
+            x_BNM = x_BNM + self.tag_embedding(context.input_tag)
+        # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
+        x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
+        for layer in self.layers:
+            context = layer.attention.prepare(context)  # the first layer makes the masks, the others share them
+            x_BNM = layer(x_BNM, context)
+        return functional.linear(self.norm(x_BNM), self.embedding.weight)
+
+
+class Layer(nn.Module):
+    """One storey: the pieces look at each other, then each thinks for itself."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.dim, eps=1e-6)
+        self.attention = MECHANISMS[config.mechanism](config)
+        self.feed_norm = nn.RMSNorm(config.dim, eps=1e-6)
+        self.feed = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
+        x_BNM = x_BNM + self.dropout(self.attention(self.attention_norm(x_BNM), context))
+        x_BNM = x_BNM + self.dropout(self.feed(self.feed_norm(x_BNM)))
+        return x_BNM
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: one half of a wide layer opens and shuts the other."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_and_value = nn.Linear(config.dim, 2 * config.hidden(), bias=False)
+        self.out = nn.Linear(config.hidden(), config.dim, bias=False)
+
+    def forward(self, x_BNM: Tensor) -> Tensor:
+        gate_BNF, value_BNF = self.gate_and_value(x_BNM).chunk(2, dim=-1)
+        x_BNM = self.out(functional.silu(gate_BNF) * value_BNF)
+        return x_BNM

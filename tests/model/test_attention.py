@@ -1,0 +1,53 @@
+"""Mechanisms: fast equals slow in value and gradient, for all in the table."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.attention.rotary import rotate
+from model.attention.views import ViewsAttention, attend, attend_slow
+from model.config import ModelConfig
+from model.parse import parse
+from tests.model.toy import toy_context
+
+HEADS = ("dense", "dense", "sentence", "pos & sentences(2)", "window(5) | ~pos", "dense")
+"""Neighbours of one view, and a view that comes back: both ways of sharing a mask."""
+
+
+@pytest.mark.parametrize("rows", [[[1]], [[7], [2, 3]], [[63], [31, 20]]])
+def test_attention_through_views_equals_its_slow_twin(rows: list[list[int]]) -> None:
+    _, context = toy_context(rows, seed=1)
+    views = [parse(view) for view in HEADS]
+    context = ViewsAttention(ModelConfig(heads=6, dim=24, views=HEADS)).prepare(context)
+    B, N = context.document.shape
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(3, B, len(HEADS), N, 4, dtype=torch.float64, generator=generator, requires_grad=True)
+    q, k, v = qkv.unbind(0)
+    fast, slow = attend(q, k, v, views, context), attend_slow(q, k, v, views, context)
+    torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
+    upstream = torch.randn(
+        fast.shape, dtype=torch.float64, generator=generator
+    )  # a plain sum would leave some untested
+    (ours,), (true,) = (torch.autograd.grad(each, qkv, upstream) for each in (fast, slow))
+    torch.testing.assert_close(ours, true, rtol=1e-11, atol=1e-11)
+
+
+def test_a_layer_makes_masks_of_its_own_where_the_context_has_none() -> None:
+    _, context = toy_context([[9]])
+    torch.manual_seed(0)
+    layer = ViewsAttention(ModelConfig(heads=2, dim=8, views=("dense", "sentence")))
+    prepared = layer.prepare(context)
+    assert list(prepared.masks) == ["dense", "sentence"]
+    assert layer.prepare(prepared) is prepared
+    x_BNM = torch.randn(1, 9, 8)
+    assert torch.equal(layer(x_BNM, context), layer(x_BNM, prepared))
+
+
+def test_rotation_leaves_lengths_and_makes_scores_depend_on_distance() -> None:
+    torch.manual_seed(0)
+    q_D, k_D = torch.randn(2, 8, dtype=torch.float64)
+    turned_q_ND, turned_k_ND = (rotate(x_D.expand(1, 1, 40, 8))[0, 0] for x_D in (q_D, k_D))
+    torch.testing.assert_close(turned_q_ND.norm(dim=1), q_D.norm().expand(40))
+    score_NN: Tensor = turned_q_ND @ turned_k_ND.T
+    torch.testing.assert_close(score_NN[1:, 1:], score_NN[:-1, :-1])
+    assert not torch.allclose(score_NN[0, 0], score_NN[0, 1])
