@@ -1,0 +1,185 @@
+"""The command `valency`. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+Imports stand inside the commands: `valency --help` must not wait for Prefect and torch.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli_bench import bench
+from flows.cli_fit import fit
+from flows.results import write_json
+
+if TYPE_CHECKING:
+    from flows.preprocess import PreprocessSettings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(bench, name="bench", help="Measure: each benchmark says what it measures and writes one JSON object.")
+app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
+
+Corpora = Annotated[
+    list[str] | None,
+    typer.Argument(help="Files, folders or globs (.txt .jsonl .parquet .conllu .tokens …); none: the sample."),
+]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
+Workers = Annotated[int, typer.Option(help="Worker processes for preprocessing.", min=1)]
+Shards = Annotated[int, typer.Option(help="Shards of a new cache; a setting of the cache, never its size.", min=1)]
+Parser = Annotated[str, typer.Option(help="Parser of the bonds layer: spacy, conllu.")]
+Model = Annotated[str | None, typer.Option(help="The parser's model, by name or folder; none: the shipped one.")]
+TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="A tokenizer.json; none: the shipped one.")]
+
+
+@app.command()
+def run(
+    corpora: Corpora = None,
+    out: Annotated[Path, typer.Option(help="Folder for the cache, the runs and report.html.")] = Path("out"),
+    recipe: Annotated[list[str] | None, typer.Option(help="Recipes to train, the plain one first.")] = None,
+    workers: Workers = 2,
+    shards: Shards = 16,
+    parser: Parser = "spacy",
+    model: Model = None,
+    tokenizer: TokenizerFile = None,
+    json_file: Json = None,
+) -> None:
+    """The main job: text to bonds to two trained models to a report. Run it again and only what is missing is done."""
+    from flows.progress import Display
+    from flows.run import DEFAULT_RECIPES, RunSettings, run_all
+
+    settings = RunSettings(
+        recipes=tuple(recipe or DEFAULT_RECIPES),
+        preprocess=_settings(workers, shards, parser, model, tokenizer),
+    )
+    with Display() as display:
+        result = run_all(corpora or [], out, settings, display)
+    write_json(result, json_file)
+    for name, scores in result["models"].items():
+        mark = "leak-free" if scores["leak_free"] else "leaky"
+        typer.echo(f"{name:<8} {scores['bits_per_byte']:.4f} bits per byte ({mark})")
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def preprocess(
+    corpora: Corpora = None,
+    cache: Annotated[Path, typer.Option(help="Folder of the cache.")] = Path("cache"),
+    workers: Workers = 2,
+    shards: Shards = 16,
+    parser: Parser = "spacy",
+    model: Model = None,
+    tokenizer: TokenizerFile = None,
+    json_file: Json = None,
+) -> None:
+    """Text to words, features, bonds, statistics and pieces, cached in Parquet; what is cached costs nothing."""
+    from flows.progress import Display
+    from flows.run import preprocess_with_display
+
+    with Display() as display:
+        summary = preprocess_with_display(
+            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer), display
+        )
+    write_json(summary, json_file)
+    typer.echo(
+        f"{summary['documents']:,} documents ({summary['quarantined']:,} quarantined), {summary['words']:,} words, "
+        f"{summary['bonds']:,} bonds, {summary['cache_bytes']:,} bytes in {cache}"
+    )
+
+
+@app.command()
+def stats(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    name: Annotated[str | None, typer.Argument(help="A named query; none: all of them.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Named queries over a cache's statistics."""
+    from flows.tables import print_table
+    from pipeline.stats import QUERIES, named_query
+
+    answers = {each: named_query(cache, each) for each in ([name] if name else QUERIES)}
+    write_json({each: table.to_pylist() for each, table in answers.items()}, json_file)
+    for each, table in answers.items():
+        print_table(table, title=each)
+
+
+@app.command()
+def sql(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    query: Annotated[str, typer.Argument(help="One SELECT over documents, words, bonds, pieces and the statistics.")],
+    json_file: Json = None,
+) -> None:
+    """Ask a cache anything, by one SELECT that runs locked down: it reads this cache and nothing else."""
+    from flows.tables import print_table
+    from pipeline.sql import run_select
+
+    table = run_select(cache, query)
+    write_json(table.to_pylist(), json_file)
+    print_table(table)
+
+
+@app.command()
+def train(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    recipe: Annotated[str, typer.Option(help="A recipe by name (data/recipes) or a TOML file.")] = "tiny-views",
+    out: Annotated[Path | None, typer.Option(help="Run directory; none: runs/<recipe> beside the cache.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Another number of steps than the recipe's.", min=1)] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    json_file: Json = None,
+) -> None:
+    """Train one recipe on a cache; run again, it goes on from its last checkpoint."""
+    from flows.progress import Display
+    from flows.run import train_with_display
+
+    with Display() as display:
+        result = train_with_display(cache, recipe, out or cache.parent / "runs", seed, steps, device, display)
+    write_json(result, json_file)
+    mark = "leak-free" if result["leak_free"] else "leaky"
+    typer.echo(f"{result['recipe']}: {result['bits_per_byte']['validation']:.4f} bits per byte, held out ({mark})")
+
+
+@app.command()
+def explain(
+    sentence: Annotated[str, typer.Argument(help="A text, of one sentence or more.")],
+    model: Model = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the bonds as arcs into this file.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Parse a text and say which word is bonded to which, and why."""
+    from flows.explain import explain_text
+
+    explained = explain_text(sentence, model)
+    write_json(explained.records, json_file)
+    if svg:
+        svg.write_text(explained.svg, encoding="utf-8")
+    typer.echo(explained.table)
+
+
+def main() -> None:
+    """Entry point: a mistake of the caller ends with 2, a failure with 1, both with one line; a bug keeps its trace."""
+    from pipeline.errors import Failure
+
+    try:
+        app()
+    except ValueError as error:
+        _end(error, 2)
+    except (Failure, OSError, ImportError) as error:
+        _end(error, 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end(error: BaseException, code: int) -> None:
+    typer.echo(f"valency: {error}", err=True)
+    sys.exit(code)
+
+
+def _settings(
+    workers: int, shards: int, parser: str, model: str | None, tokenizer: Path | None
+) -> "PreprocessSettings":
+    from flows.preprocess import PreprocessSettings
+
+    return PreprocessSettings(
+        parser=parser, model=model, tokenizer=str(tokenizer) if tokenizer else None, shards=shards, workers=workers
+    )

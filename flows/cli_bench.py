@@ -1,0 +1,93 @@
+"""`valency bench …`: programs that measure, each with its method in the head of its file under flows/bench."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+bench = typer.Typer(no_args_is_help=True)
+
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
+Corpora = Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; none: the sample.")]
+
+
+@bench.command()
+def preprocess(
+    corpora: Corpora = None,
+    words: Annotated[int, typer.Option(help="Words of the corpus to use.", min=1000)] = 300_000,
+    json_file: Json = None,
+) -> None:
+    """Words per second of preprocessing in steady state, against bare spaCy on the same text in the same run."""
+    from flows.bench.preprocess import bench_preprocess
+    from pipeline.corpus import sample_corpus
+
+    _end(bench_preprocess(corpora or [str(sample_corpus())], limit_words=words), json_file)
+
+
+@bench.command()
+def views(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    recipe: Annotated[list[str] | None, typer.Option(help="Recipes, the one to compare with first.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds 0, 1, … of each recipe.", min=1)] = 3,
+    steps: Annotated[int | None, typer.Option(help="Another number of steps than the recipes'.", min=1)] = None,
+    at_once: Annotated[int, typer.Option(help="Runs side by side.", min=1)] = 1,
+    device: str = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("bench-views"),
+    json_file: Json = None,
+) -> None:
+    """Bits per byte of recipes over paired seeds, every run printed."""
+    from flows.bench.views import bench_views
+
+    def on_run(row: dict[str, Any]) -> None:
+        mark = "leak-free" if row["leak_free"] else "leaky"
+        typer.echo(f"{row['recipe']} seed {row['seed']}: {row['bits_per_byte']} ({mark})")
+
+    recipes = recipe or ["tiny-dense", "tiny-views"]
+    result = bench_views(cache, out, recipes, seeds=seeds, steps=steps, device=device, at_once=at_once, on_run=on_run)
+    _end(result, json_file, device)
+
+
+@bench.command()
+def lexicons(
+    treebanks: Annotated[list[Path], typer.Argument(help="CoNLL-U files.")],
+    json_file: Json = None,
+) -> None:
+    """How well the lexicon tables fit treebanks: coverage, tag pairs, restrictions."""
+    from lexicons.compile.measure import measure
+
+    _end({file.stem: measure(file) for file in treebanks}, json_file)
+
+
+@bench.command()
+def faults(
+    corpora: Corpora = None,
+    kills: Annotated[int, typer.Option(help="How often to kill and resume.", min=1)] = 50,
+    seed: int = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the caches; those that differ stay.")] = Path("bench-faults"),
+    json_file: Json = None,
+) -> None:
+    """Kill -9 at random moments of preprocessing, run again, compare every byte with an undisturbed run."""
+    from flows.bench.faults import bench_faults
+    from pipeline.corpus import sample_corpus
+
+    def on_trial(number: int, trial: dict[str, Any]) -> None:
+        same = "same bytes" if trial["same_bytes"] else "OTHER BYTES"
+        typer.echo(
+            f"{number}: killed after {trial['killed_after']:.1f} s, {trial['shards_when_killed']} shards: {same}"
+        )
+
+    result = bench_faults(corpora or [str(sample_corpus())], out, kills=kills, seed=seed, on_trial=on_trial)
+    _end(result, json_file)
+    if result["different_bytes"]:
+        raise typer.Exit(1)
+
+
+def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
+    """Print the result as one line of JSON, and write it with its provenance if a file is named."""
+    import json
+
+    from flows.results import with_provenance, write_json
+
+    whole = with_provenance(measured, device)
+    write_json(whole, json_file)
+    typer.echo(json.dumps(whole, default=str))

@@ -1,0 +1,71 @@
+"""`valency fit …`: makes what the package ships again, from treebank, lexicons and raw text."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+fit = typer.Typer(no_args_is_help=True)
+
+Treebank = Annotated[Path, typer.Option(help="Folder with en_ewt-ud-{train,dev}.conllu.")]
+Out = Annotated[Path, typer.Option(help="Where to write it.")]
+
+
+@fit.command()
+def tokenizer(
+    corpora: Annotated[list[str], typer.Argument(help="Files, folders or globs of text.")],
+    out: Out = Path("tokenizer.json"),
+    size: Annotated[int, typer.Option(help="Pieces in the vocabulary.", min=260)] = 8192,
+) -> None:
+    """A byte-level BPE tokenizer from text."""
+    from pipeline.corpus import Document, read_documents
+    from pipeline.fit.tokenizer import fit_tokenizer
+
+    documents = (item for item in read_documents(corpora) if isinstance(item, Document))
+    fit_tokenizer((document.text for document in documents), out, size)
+    typer.echo(f"wrote {out}")
+
+
+@fit.command()
+def parser(
+    treebank: Treebank,
+    out: Out = Path("en_ewt"),
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 5000,
+    seed: int = 0,
+) -> None:
+    """The shipped spaCy pipeline, trained on a UD treebank."""
+    from pipeline.fit.parser import fit_parser
+
+    train, dev = _splits(treebank)
+    fit_parser(train, dev, out, steps=steps, seed=seed)
+    typer.echo(f"wrote {out}")
+
+
+@fit.command()
+def prefix(treebank: Treebank, out: Out = Path("prefix.safetensors")) -> None:
+    """The left-to-right annotator's tables, learnt on a UD treebank."""
+    from pipeline.fit.prefix import fit_prefix
+
+    fit_prefix(_splits(treebank)[0], out)
+    typer.echo(f"wrote {out}")
+
+
+@fit.command()
+def lexicons(
+    nltk_data: Annotated[Path, typer.Option("--nltk-data", help="Folder with corpora/wordnet.zip and verbnet3.zip.")],
+    treebank: Treebank,
+    out: Out = Path("tables"),
+) -> None:
+    """The lexicon tables, from WordNet, VerbNet and a treebank; the same sources give the same bytes."""
+    from lexicons.compile import compile_lexicons
+
+    compile_lexicons(nltk_data, _splits(treebank)[0], out)
+    typer.echo(f"wrote {out}")
+
+
+def _splits(treebank: Path) -> tuple[Path, Path]:
+    """The train and dev files of a treebank's folder."""
+    found = [next(iter(sorted(treebank.glob(f"*-ud-{split}.conllu"))), None) for split in ("train", "dev")]
+    if found[0] is None or found[1] is None:
+        raise ValueError(f"{treebank} holds no *-ud-train.conllu and *-ud-dev.conllu; give the folder of a UD treebank")
+    return found[0], found[1]

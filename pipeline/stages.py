@@ -1,0 +1,182 @@
+"""The stages of preprocessing as plain functions, one call a shard and layer; each works without Prefect.
+
+    ingest        inputs → documents/                 (pipeline/ingest.py)
+    parse_shard   documents → words/                  parsed and annotated with features
+    bond_shard    words → bonds/ and stats/
+    piece_shard   documents → pieces/
+
+A stage first asks whether its shard is there and made from the same inputs; then it costs nothing. What it does
+otherwise ends in one rename, so it may be killed at any moment and run again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time
+
+from pipeline.annotate import annotate
+from pipeline.bonds import BondConfig, bonds_of
+from pipeline.cache.blocks import Annotator, blocks_table
+from pipeline.cache.digest import source_digest
+from pipeline.cache.layout import DOCUMENTS, STATS_TABLES, Cache, Sidecar
+from pipeline.cache.read import read_documents_of, read_row_groups, read_words
+from pipeline.cache.schema import BONDS, PIECES, STATS, WORDS
+from pipeline.cache.tables import bonds_table, sentences, words_table
+from pipeline.cache.write import ShardWriter
+from pipeline.corpus import Document
+from pipeline.counts import ShardCounts
+from pipeline.errors import Failure
+from pipeline.ingest import documents_made_from
+from pipeline.parsers import Parser
+from pipeline.pieces import Tokenizer
+from pipeline.records import KINDS, Words, concatenate_words, no_words
+
+STAGES = ("words", "bonds", "pieces")
+"""Stages that work on one shard at a time."""
+
+PARSE_CHARACTERS = 400_000
+"""Text parsed at once: about 80,000 words, which is also a row group of the words layer. It bounds memory."""
+
+PIECE_CHARACTERS = 4_000_000
+"""Text in a row group of the pieces layer: about a million pieces."""
+
+BLAMELESS = (MemoryError, OSError, ImportError, Failure)
+"""Errors that no document is to blame for: a missing table must not quarantine a corpus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What one call of a stage did, and when (seconds since 1970); counts and quarantined as in the sidecar."""
+
+    stage: str
+    shard: int
+    reused: bool
+    begun: float
+    ended: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def made_from(cache: Cache, shard: int, stage: str, layers: Mapping[str, str]) -> dict[str, str]:
+    """Digests of what a shard is made from; layers: path of each layer by name.
+
+    Errors: ValueError if the input is not there, or damaged.
+    """
+    documents = cache.valid(DOCUMENTS, shard, documents_made_from())
+    if documents is None:
+        raise ValueError(f"shard {shard} of the documents in {cache.folder} is missing or damaged; ingest them first")
+    inputs = {"documents": documents.sha256}
+    if stage == "bonds":
+        words = cache.valid(layers["words"], shard, inputs)
+        if words is None:
+            raise ValueError(f"shard {shard} of {layers['words']} is missing or damaged; parse it first")
+        inputs |= {"words": words.sha256, "counts": source_digest("pipeline/counts.py")}
+    if stage == "pieces":
+        inputs |= {"blocks": source_digest("pipeline/cache/blocks.py", "pipeline/pieces.py")}
+    return inputs
+
+
+def made(cache: Cache, shard: int, stage: str, layers: Mapping[str, str]) -> Sidecar | None:
+    """The sidecar of a stage's shard if it is there, whole and made from the present inputs; else None."""
+    try:
+        inputs = made_from(cache, shard, stage, layers)
+    except ValueError:
+        return None
+    there = [cache.valid(path, shard, inputs) for path in outputs(stage, layers)]
+    return there[0] if all(there) else None
+
+
+def outputs(stage: str, layers: Mapping[str, str]) -> list[str]:
+    """Paths of the layers that a stage writes, its own first."""
+    tables = [f"{layers['stats']}/{table}" for table in STATS_TABLES] if stage == "bonds" else []
+    return [layers[stage], *tables]
+
+
+def parse_shard(cache: Cache, shard: int, layers: Mapping[str, str], parser: Parser) -> Done:
+    """Parse the documents of a shard into words with features."""
+    begun = time()
+    if there := made(cache, shard, "words", layers):
+        return Done(stage="words", shard=shard, reused=True, begun=begun, ended=time(), counts=there.counts)
+    inputs = made_from(cache, shard, "words", layers)
+    with ShardWriter(cache, layers["words"], shard, WORDS, inputs) as out:
+        out.counts = {"documents": 0, "sentences": 0, "words": 0}
+        for batch in batches(read_documents_of(cache, shard), PARSE_CHARACTERS):
+            words, failed = parse_batch(parser, batch)
+            out.write(words_table(annotate(words)))
+            out.quarantined.update(failed)
+            out.count(documents=len(batch) - len(failed), sentences=len(sentences(words)[0]), words=len(words))
+    return Done(stage="words", shard=shard, reused=False, begun=begun, ended=time(), counts=out.counts)
+
+
+def bond_shard(cache: Cache, shard: int, layers: Mapping[str, str], config: BondConfig) -> Done:
+    """Bonds of a shard of words, and what is counted of them while they are at hand."""
+    begun = time()
+    if there := made(cache, shard, "bonds", layers):
+        return Done(stage="bonds", shard=shard, reused=True, begun=begun, ended=time(), counts=there.counts)
+    inputs = made_from(cache, shard, "bonds", layers)
+    counts = ShardCounts()
+    with ShardWriter(cache, layers["bonds"], shard, BONDS, inputs) as out:
+        for words in read_words(cache, shard, layers["words"]):
+            bonds = bonds_of(words, config)
+            out.write(bonds_table(words, bonds))
+            counts.add(words, bonds)
+        out.count(bonds=int(counts.kinds.sum()), **dict(zip(KINDS, counts.kinds.tolist(), strict=True)))
+    parsed = cache.sidecar(layers["words"], shard)
+    rows = (row for group in read_row_groups(cache, DOCUMENTS, shard) for row in group.drop("text").to_pylist())
+    for name, table in counts.tables(rows, parsed.quarantined if parsed else {}).items():
+        with ShardWriter(cache, f"{layers['stats']}/{name}", shard, STATS[name], inputs) as stats:
+            stats.write(table)
+    return Done(stage="bonds", shard=shard, reused=False, begun=begun, ended=time(), counts=out.counts)
+
+
+def piece_shard(
+    cache: Cache, shard: int, layers: Mapping[str, str], tokenizer: Tokenizer, annotator: Annotator
+) -> Done:
+    """Cut the documents of a shard into pieces with the attributes that law 1 allows; a row a block."""
+    begun = time()
+    if there := made(cache, shard, "pieces", layers):
+        return Done(stage="pieces", shard=shard, reused=True, begun=begun, ended=time(), counts=there.counts)
+    inputs = made_from(cache, shard, "pieces", layers)
+    with ShardWriter(cache, layers["pieces"], shard, PIECES, inputs) as out:
+        out.counts = {"documents": 0, "pieces": 0}
+        for batch in batches(read_documents_of(cache, shard), PIECE_CHARACTERS):
+            table, failed = blocks_table(batch, tokenizer, annotator)
+            out.write(table)
+            out.quarantined.update(failed)
+            pieces = len(table["pieces"].combine_chunks().flatten())
+            out.count(documents=len(batch) - len(failed), pieces=pieces)
+    return Done(stage="pieces", shard=shard, reused=False, begun=begun, ended=time(), counts=out.counts)
+
+
+def parse_batch(parser: Parser, batch: Sequence[Document]) -> tuple[Words, dict[str, str]]:
+    """Words of the documents, and reason by id for those that failed.
+
+    Where the parser fails as a whole, each document is tried alone, so that none takes others with it.
+    Errors: Failure if the parser does not account for every document.
+    """
+    try:
+        words, failed = parser.parse(batch)
+    except BLAMELESS:
+        raise
+    except Exception as error:
+        if len(batch) == 1:
+            return no_words(), {batch[0].id: f"{type(error).__name__}: {error}"}
+        alone = [parse_batch(parser, [document]) for document in batch]
+        reasons = {name: reason for _, told in alone for name, reason in told.items()}
+        return concatenate_words([each for each, _ in alone]), reasons
+    if sorted([*words.documents, *failed]) != sorted(document.id for document in batch):
+        lost = sorted({document.id for document in batch} - {*words.documents, *failed})
+        raise Failure(f"parser {parser.name} gave neither words nor a reason for {lost[:3]}; do not trust it")
+    return words, failed
+
+
+def batches(documents: Iterator[Document], characters: int) -> Iterator[list[Document]]:
+    """Documents in their order, a batch closed by the one that fills it: the cuts depend on the documents alone."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if size >= characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

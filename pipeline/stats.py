@@ -1,0 +1,98 @@
+"""A cache as DuckDB views, and the named queries over it.
+
+Views: `documents`, `words`, `bonds` (a row a sentence, with lists), `bond` (a row a bond), `pieces`; of the stats layer
+`document_stats`, `sentences`, `counts`; and the table `shards` (layer, shard, rows, bytes) from the sidecars.
+"""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.cache.layout import STATS_TABLES, Cache
+from pipeline.queries import QUERIES
+
+__all__ = ["QUERIES", "named_query", "open_cache", "view_files"]
+
+STATS_VIEWS = {"documents": "document_stats", "sentences": "sentences", "counts": "counts"}
+"""View of each table of the stats layer."""
+
+BOND = """
+    CREATE VIEW bond AS
+    SELECT document, sentence, first + unnest(query) AS query, first + unnest(key) AS key,
+           unnest(kind) AS kind, unnest(rule) AS rule
+    FROM bonds
+"""
+"""A row a bond; query and key are positions in the document, as the column `index` of words."""
+
+
+def named_query(cache: str | Path, name: str) -> pa.Table:
+    """The answer of a named query. Errors: ValueError for a name not in QUERIES, or if the cache has no statistics."""
+    if name not in QUERIES:
+        near = difflib.get_close_matches(name, QUERIES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known queries: {', '.join(QUERIES)}"
+        raise ValueError(f"unknown query {name!r}; {hint}")
+    opened = Cache.open(cache)
+    opened.layer("stats")  # says what is missing, better than SQL would
+    with open_cache(opened) as connection:
+        return integers(connection.sql(QUERIES[name]).to_arrow_table())
+
+
+def integers(table: pa.Table) -> pa.Table:
+    """The table with sums of integers as int64: DuckDB gives them 128 bits, which JSON and Python take for decimals."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type) and field.type.scale == 0:
+            table = table.set_column(place, field.name, table.column(place).cast(pa.int64()))
+    return table
+
+
+def open_cache(cache: Cache | str | Path) -> duckdb.DuckDBPyConnection:
+    """A connection in memory with the current layers as views. Reads the cache and is as powerful as any: for our own
+    queries only; `pipeline.sql` runs those of others."""
+    opened = cache if isinstance(cache, Cache) else Cache.open(cache)
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    create_views(connection, view_files(opened), shard_rows(opened))
+    return connection
+
+
+def view_files(cache: Cache) -> dict[str, list[str]]:
+    """The Parquet files of every view."""
+    files: dict[str, list[str]] = {}
+    for name, path in cache.current().items():
+        if name == "stats":
+            files |= {STATS_VIEWS[table]: _there(cache, f"{path}/{table}") for table in STATS_TABLES}
+        else:
+            files[name] = _there(cache, path)
+    return {view: there for view, there in files.items() if there}
+
+
+def _there(cache: Cache, layer: str) -> list[str]:
+    return [str(file) for file in cache.files(layer) if file.exists()]
+
+
+def shard_rows(cache: Cache) -> list[tuple[str, int, int, int]]:
+    """Rows of the table `shards`: layer, shard, rows, bytes of the current layers."""
+    return [row for name, path in cache.current().items() for row in _sizes(cache, name, path)]
+
+
+def _sizes(cache: Cache, name: str, path: str) -> Iterator[tuple[str, int, int, int]]:
+    for layer in [f"{path}/{table}" for table in STATS_TABLES] if name == "stats" else [path]:
+        for shard, sidecar in cache.sidecars(layer):
+            if sidecar is not None:
+                yield name, shard, sidecar.rows, sidecar.bytes
+
+
+def create_views(
+    connection: duckdb.DuckDBPyConnection, files: dict[str, list[str]], shards: list[tuple[str, int, int, int]]
+) -> None:
+    """Views over explicit lists of files, and the table `shards`."""
+    for view, there in files.items():
+        connection.read_parquet(there).create_view(view)
+    if "bonds" in files:
+        connection.execute(BOND)
+    connection.execute("CREATE TABLE shards (layer VARCHAR, shard INTEGER, rows BIGINT, bytes BIGINT)")
+    if shards:
+        connection.executemany("INSERT INTO shards VALUES (?, ?, ?, ?)", shards)

@@ -1,0 +1,129 @@
+"""What is counted of bonds, and the named queries over it."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cache.layout import Cache
+from pipeline.counts import ShardCounts, tally
+from pipeline.records import KINDS, Bonds, Strings
+from pipeline.stats import QUERIES, named_query, open_cache
+from tests.pipeline.fakes import STORIES, cache_of
+from tests.pipeline.sentences import words_of
+
+WORDS = words_of("Anna/PROPN/2/nsubj sang/VERB/0/root", "She/PRON/2/nsubj smiled/VERB/0/root then/ADV/2/advmod")
+BONDS = Bonds(
+    query=np.array([1, 2, 3, 4], np.int32),
+    key=np.array([0, 0, 2, 3], np.int32),
+    kind=np.array([KINDS.index(kind) for kind in ("role", "binding", "role", "dependency")], np.uint8),
+    rule=Strings.of(["sing Agent", "B", "smile Agent", "advmod"]),
+)
+DOCUMENTS = [
+    {"id": "d", "source": "s", "split": "train", "language": "en", "characters": 28, "bytes": 28, "reason": ""},
+    {"id": "e", "source": "s", "split": "train", "language": "en", "characters": 0, "bytes": 0, "reason": "is empty"},
+    {"id": "f", "source": "s", "split": "test", "language": "en", "characters": 9, "bytes": 9, "reason": ""},
+]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return cache_of(tmp_path_factory.mktemp("stats"), STORIES | {"bang.txt": "They explode ."})
+
+
+def counted() -> ShardCounts:
+    counts = ShardCounts()
+    counts.add(WORDS, BONDS)
+    return counts
+
+
+def test_every_bond_is_counted_by_kind_span_reach_tags_and_rule() -> None:
+    table = counted().tables(DOCUMENTS, {})["counts"].to_pylist()
+    bins = {(row["measure"], row["kind"], row["value"]): row["count"] for row in table if row["measure"] != "rule"}
+    assert bins["span", "role", 1] == 2
+    assert bins["span", "binding", 2] == 1
+    assert bins["reach", "role", 0] == 2
+    assert bins["reach", "binding", 1] == 1
+    tags = {(row["kind"], row["query"], row["key"]) for row in table if row["measure"] == "tags"}
+    expected = {
+        ("role", "VERB", "PROPN"),
+        ("role", "VERB", "PRON"),
+        ("binding", "PRON", "PROPN"),
+        ("dependency", "ADV", "VERB"),
+    }
+    assert tags == expected
+    rules = {(row["kind"], row["rule"]): row["count"] for row in table if row["measure"] == "rule"}
+    assert rules["role", "sing Agent"] == 1
+
+
+def test_degrees_count_both_ends_and_words_without_a_bond() -> None:
+    table = counted().tables(DOCUMENTS, {})["counts"].to_pylist()
+    degrees = {row["value"]: row["count"] for row in table if (row["measure"], row["kind"]) == ("degree", "any")}
+    assert degrees == {1: 2, 2: 3}  # sang, then: 1; Anna, She, smiled: 2
+    assert sum(value * count for value, count in degrees.items()) == 2 * len(BONDS)
+
+
+def test_sentences_and_documents_have_their_counts_quarantined_ones_too() -> None:
+    tables = counted().tables(DOCUMENTS, {"f": "exploded"})
+    assert [(row["words"], row["role"], row["binding"]) for row in tables["sentences"].to_pylist()] == [
+        (2, 1, 0),
+        (3, 1, 1),
+    ]
+    told = [(row["document"], row["status"], row["reason"], row["words"]) for row in tables["documents"].to_pylist()]
+    assert told == [("d", "ok", "", 5), ("e", "quarantined", "is empty", 0), ("f", "quarantined", "exploded", 0)]
+
+
+def test_tally_counts_negative_values_too() -> None:
+    kind, value = np.array([1, 0, 1, 1], np.uint8), np.array([-3, 2, -3, 5], np.int32)
+    assert tally(kind, value) == [(0, 2, 1), (1, -3, 2), (1, 5, 1)]
+    assert tally(kind[:0], value[:0]) == []
+
+
+def test_named_queries_agree_with_the_bonds_themselves(cache: Cache) -> None:
+    with open_cache(cache) as connection:
+        bonds = connection.sql("SELECT kind, rule, query, key FROM bond").fetchall()
+    assert bonds
+    kinds = {row["kind"]: row["bonds"] for row in named_query(cache.folder, "kinds").to_pylist()}
+    assert kinds == Counter(kind for kind, *_ in bonds)
+    degrees = {row["bonds_at_a_word"]: row["words"] for row in named_query(cache.folder, "degrees").to_pylist()}
+    assert sum(degrees.values()) == 34
+    assert sum(value * words for value, words in degrees.items()) == 2 * len(bonds)
+    spans = named_query(cache.folder, "spans").to_pylist()
+    assert sum(value or 0 for row in spans for name, value in row.items() if name != "kind") == len(bonds)
+
+
+def test_named_queries_tell_documents_and_quarantine(cache: Cache) -> None:
+    (total,) = [row for row in named_query(cache.folder, "documents").to_pylist() if row["split"] is None]
+    assert (total["documents"], total["sentences"], total["words"]) == (4, 7, 34)
+    assert named_query(cache.folder, "quarantine").to_pylist() == [
+        {"reason": "exploded", "documents": 1, "example": "stories/bang.txt"}
+    ]
+    layers = {row["layer"]: row["shards"] for row in named_query(cache.folder, "bytes").to_pylist()}
+    assert layers == {"documents": 2, "words": 2, "bonds": 2, "stats": 6}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_named_query_gives_rows_that_json_can_hold(cache: Cache, name: str) -> None:
+    rows = named_query(cache.folder, name).to_pylist()
+    assert rows
+    assert {type(value) for row in rows for value in row.values()} <= {int, float, str, type(None)}
+
+
+def test_a_name_that_is_none_and_a_cache_without_statistics(tmp_path: Path, cache: Cache) -> None:
+    with pytest.raises(ValueError, match="did you mean 'density'"):
+        named_query(cache.folder, "densty")
+    with pytest.raises(ValueError, match="no layer 'stats'"):
+        named_query(Cache.create(tmp_path / "empty").folder, "density")
+
+
+def test_plain_duckdb_reads_the_cache_with_nothing_of_ours(cache: Cache) -> None:
+    program = (
+        "import duckdb, sys; words = duckdb.read_parquet(sys.argv[1], hive_partitioning=True);"
+        "print(duckdb.sql('SELECT count(*), any_value(parser) FROM words').fetchall())"
+    )
+    command = [sys.executable, "-I", "-c", program, f"{cache.folder}/words/*/*.parquet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[(34, 'fake')]"
