@@ -25,16 +25,16 @@ def command() -> str:
 def commit() -> str:
     """The checkout's commit, with `+changes` if tracked files differ.
 
-    Without a checkout: what VALENCY_COMMIT says (for a copy of one on another machine), or else the version.
+    Where git knows none (a copy of a checkout on another machine): what VALENCY_COMMIT says, or else the version.
     """
     root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return os.environ.get("VALENCY_COMMIT", f"valency {_version('valency')}")
     try:
-        head = _git(root, "rev-parse", "HEAD")
-        return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):  # git is missing, or the folder belongs to somebody else
-        return f"valency {_version('valency')}"
+        if (root / ".git").exists():
+            head = _git(root, "rev-parse", "HEAD")
+            return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        pass  # no git here, or the folder belongs to somebody else
+    return os.environ.get("VALENCY_COMMIT", f"valency {_version('valency')}")
 
 
 def versions() -> dict[str, str]:
