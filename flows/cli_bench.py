@@ -48,6 +48,22 @@ def views(
 
 
 @bench.command()
+def parse(
+    conllu: Annotated[Path, typer.Option(help="A treebank file with gold annotation.")],
+    parser: Annotated[str, typer.Option(help="spacy, or conllu to score the gold file against itself.")] = "spacy",
+    model: Annotated[str | None, typer.Option(help="The parser's model; none: the shipped one.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Score a parser on a treebank's raw text as the CoNLL 2018 shared task does (F1 in percent)."""
+    from pipeline.parsers import load_parser
+    from pipeline.score import score_parser
+
+    loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
+    scores: dict[str, Any] = {"parser": parser, "treebank": conllu.name, **score_parser(loaded, conllu)}
+    _end(scores, json_file)
+
+
+@bench.command()
 def lexicons(
     treebanks: Annotated[list[Path], typer.Argument(help="CoNLL-U files.")],
     json_file: Json = None,

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from pipeline.errors import Failure
 
 CPU_GENERATOR, CUDA_GENERATOR = "generator/cpu", "generator/cuda"
 
@@ -46,15 +49,20 @@ def latest(folder: Path) -> Path | None:
 
 
 def load(place: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-    """Set model, optimizer and random generators as they were; returns the state that was saved, `step` in it."""
-    model.load_state_dict(load_file(place / "model.safetensors"))
-    tensors = load_file(place / "optimizer.safetensors")
+    """Set model, optimizer and random generators as they were; returns the state that was saved, `step` in it.
+
+    Errors: Failure if a file of the checkpoint is damaged.
+    """
+    try:
+        weights, tensors = (load_file(place / f"{name}.safetensors") for name in ("model", "optimizer"))
+    except (OSError, SafetensorError) as error:
+        raise Failure(f"{place} is damaged ({error}); remove it, and the run goes on from what came before") from error
+    model.load_state_dict(weights)
     torch.set_rng_state(tensors.pop(CPU_GENERATOR))
     if CUDA_GENERATOR in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors[CUDA_GENERATOR])
     tensors.pop(CUDA_GENERATOR, None)
-    saved = optimizer.state_dict()
-    names = _names(model, optimizer)
+    saved, names = optimizer.state_dict(), _names(model, optimizer)
     saved["state"] = {number: {} for number in range(len(names))}
     for key, tensor in tensors.items():
         name, _, what = key.rpartition("/")
@@ -64,8 +72,11 @@ def load(place: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def read_state(place: Path) -> dict[str, Any]:
-    """The state that a checkpoint was saved with, and its `step`."""
-    state: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
+    """The state that a checkpoint was saved with, and its `step`. Errors: Failure if it is damaged."""
+    try:
+        state: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Failure(f"{place} is damaged ({error}); remove it, and the run goes on from what came before") from error
     return state
 
 

@@ -4,7 +4,7 @@ Four walls, each enough for most of what may come:
 1. The query's own syntax tree (`refusal`): one SELECT, over the cache's views, with table functions from a short list.
    This wall explains; the others only hold.
 2. DuckDB, locked: no files but the cache's, no Python variables, no extensions, no settings, no temporary files.
-3. A child process that may take no more memory, write no byte to any file, and start no other process.
+3. A child process that may take no more memory, open no file for writing, and start no other process (sql_walls).
 4. A clock in the parent: when the time is up, the child is killed. DuckDB's own interrupt and memory limit do not bind
    inside one call of a scalar function.
 """

@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import resource
 import sys
 from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 
+from pipeline.sql_walls import wall_in
 from pipeline.stats import create_views
 
 TABLE_FUNCTIONS = {"unnest", "range", "generate_series"}
@@ -28,7 +28,7 @@ PRIVATE = re.compile(
 def main() -> None:
     """Read {query, files, shards, limits} as JSON; write `ok`, a line end and an Arrow stream, or one line: why not."""
     asked = json.load(sys.stdin.buffer)
-    wall_in(asked["limits"])
+    wall_in(megabytes=asked["limits"]["megabytes"], seconds=asked["limits"]["seconds"])
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed must not stand in the answer
     try:
@@ -48,20 +48,6 @@ def main() -> None:
 
 class RefusalError(Exception):
     """Why a query is not run."""
-
-
-def wall_in(limits: dict[str, float]) -> None:
-    """Limits of the operating system, which nothing in the query can lift."""
-    memory = int(limits["megabytes"]) << 20
-    seconds = int(limits["seconds"]) * 4 + 5  # of all threads; the parent's clock comes first
-    for limit, value in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),  # not one byte into any file; the answer goes through a pipe
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(limit)
-        resource.setrlimit(limit, (value, value if hard == resource.RLIM_INFINITY else min(value, hard)))
 
 
 def run(asked: dict[str, Any]) -> pa.Table:

@@ -23,6 +23,7 @@ from model.optimizer import learning_rate, make_optimizer
 from model.run import RunResult, load_result, load_run, read_curve
 from model.train import Diverged, train
 from model.transformer import Decoder
+from pipeline.errors import Failure
 from tests.model.tiny_cache import write_cache
 
 SMALL = ModelConfig(layers=2, dim=16, heads=4, views=("dense", "sentence"), tags=True, dropout=0.1)
@@ -45,6 +46,17 @@ def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("train") / "whole"
     train(cache, RECIPE, out, threads=1)
     return out
+
+
+def stop_after(steps: int, cache: Path, run: Path) -> None:
+    """Train until a step, and go down there."""
+
+    def stop(step: int, *_: float) -> None:
+        if step == steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cache, RECIPE, run, on_step=stop, threads=1)
 
 
 def same_bits(one: Path, other: Path) -> bool:
@@ -91,12 +103,7 @@ def test_a_finished_run_costs_nothing(cache: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize("stop", [1, 4, 7, 12])
 def test_a_stopped_run_goes_on_in_the_same_bits(cache: Path, whole: Path, tmp_path: Path, stop: int) -> None:
-    def stopper(step: int, *_: float) -> None:
-        if step == stop:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(cache, RECIPE, tmp_path / "run", on_step=stopper, threads=1)
+    stop_after(stop, cache, tmp_path / "run")
     torch.manual_seed(99)  # nothing may depend on what the process did in between
     steps: list[int] = []
     train(cache, RECIPE, tmp_path / "run", on_step=lambda step, *_: steps.append(step), threads=1)
@@ -105,13 +112,8 @@ def test_a_stopped_run_goes_on_in_the_same_bits(cache: Path, whole: Path, tmp_pa
 
 
 def test_a_torn_curve_and_a_half_written_checkpoint_do_no_harm(cache: Path, whole: Path, tmp_path: Path) -> None:
-    def stopper(step: int, *_: float) -> None:
-        if step == 7:
-            raise KeyboardInterrupt
-
     run = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        train(cache, RECIPE, run, on_step=stopper, threads=1)
+    stop_after(7, cache, run)
     with (run / "curve.jsonl").open("a") as curve:
         curve.write('{"step": 8, "tra')
     (run / "checkpoint" / ".step-000008.1.tmp").mkdir()
@@ -273,3 +275,20 @@ def test_only_matrices_decay() -> None:
     )
     assert {names[weight] for weight in kept["params"]} >= {"embedding.weight", "tag_embedding.weight", "norm.weight"}
     assert len(decayed["params"]) + len(kept["params"]) == len(names)
+
+
+def test_a_damaged_checkpoint_is_named(cache: Path, tmp_path: Path) -> None:
+    stop_after(5, cache, tmp_path / "run")
+    weights = tmp_path / "run" / "checkpoint" / "step-000004" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-50])
+    with pytest.raises(Failure, match=r"step-000004 is damaged .*remove it"):
+        train(cache, RECIPE, tmp_path / "run", threads=1)
+
+
+def test_an_unfinished_run_of_other_pieces_keeps_its_tokenizer(cache: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stop_after(5, cache, run)
+    (run / "tokenizer.json").write_text("its own")
+    with pytest.raises(ValueError, match="a run with other pieces"):
+        train(write_cache(tmp_path / "cache", {"train": ["Another text."]}), RECIPE, run)
+    assert (run / "tokenizer.json").read_text() == "its own"
