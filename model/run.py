@@ -112,7 +112,7 @@ def save_result(run: Path, result: RunResult) -> None:
 
 def load_run(run: Path) -> tuple[Decoder, Recipe]:
     """The trained model of a run (on the CPU, in evaluation mode) and its recipe. Errors: ValueError without one."""
-    if not (run / WEIGHTS).is_file():
+    if load_result(run) is None:
         raise ValueError(f"{run} holds no trained model yet; `valency train` with --out {run} makes or finishes one")
     recipe = build(Recipe, tomllib.loads((run / RECIPE).read_text(encoding="utf-8")), str(run / RECIPE))
     weights = load_file(run / WEIGHTS)

@@ -184,6 +184,7 @@ class Job:
 
     def finish(self) -> RunResult:
         """Evaluate the trained model, measure leaks, and write what a finished run holds; the result comes last."""
+        self.fabric.logger.finalize("success")  # TensorBoard's file reaches the disk
         scores = {name: self.score(name) for name in ("validation", "test")}
         leak = self.leak()
         place = checkpoint.latest(self.out / CHECKPOINTS)

@@ -7,7 +7,7 @@ and visible keys must be the same, and the logits but for rounding in float64.
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -41,9 +41,7 @@ class WholeWordTags:
 
     def annotate(self, ids: NDArray[np.int32]) -> "Attributes":
         honest = self.annotator.annotate(ids)
-        leaky = copy.copy(honest)
-        object.__setattr__(leaky, "input_tag", honest.key_tag)
-        return leaky
+        return replace(honest, input_tag=honest.key_tag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,3 +160,15 @@ def test_digests_change_with_what_they_name() -> None:
     assert source_digest("pipeline/cache") != source_digest("pipeline/cache/layout.py")
     with pytest.raises(ValueError, match=r"no source nothing\.py"):
         source_digest("pipeline/nothing.py")
+
+
+def test_a_kill_between_rows_and_sidecar_leaves_no_shard_rather_than_a_wrong_one(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.cache.write.write_sidecar", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(cache, 0, ROWS.slice(1))
+    assert cache.sidecar(LAYER, 0) is None
