@@ -78,8 +78,8 @@ class Summary:
     cache_bytes: int
     """Size of the current layers."""
     seconds: dict[str, float]
-    """documents: reading inputs. start: server and digests. shards: the flow. words, bonds, pieces: busy seconds of
-    all workers in that stage. total: all of it."""
+    """documents: reading inputs. start: server and digests. shards: the flow. words, bonds, pieces: processor
+    time of all workers in that stage. total: all of it."""
     words_per_second: float
     """Words parsed by this run, by the time between the first and the last shard's work; 0 if nothing was parsed."""
     reused: int
@@ -166,7 +166,7 @@ class _Run:
     def _summary(self, account: Account, missing: int) -> Summary:
         # What Prefect answered from its own results was done in an earlier run: only this run's work is timed.
         fresh = [each for each in self.done if not each.reused and each.begun >= self.started]
-        busy = {stage: sum(each.ended - each.begun for each in fresh if each.stage == stage) for stage in STAGES}
+        busy = {stage: sum(each.processor for each in fresh if each.stage == stage) for stage in STAGES}
         words = sum(each.counts["words"] for each in fresh if each.stage == "words")
         wall = max((each.ended for each in fresh), default=0.0) - min((each.begun for each in fresh), default=0.0)
         return Summary(

@@ -2,10 +2,10 @@
 
 QUERIES: dict[str, str] = {
     "documents": """
-        SELECT split, count(*) AS documents, sum(sentences) AS sentences, sum(words) AS words,
+        SELECT coalesce(split, 'all') AS split, count(*) AS documents, sum(sentences) AS sentences, sum(words) AS words,
                sum(characters) AS characters, round(sum(words) / greatest(sum(sentences), 1), 1) AS words_per_sentence
         FROM document_stats WHERE status = 'ok'
-        GROUP BY ROLLUP (split) ORDER BY split NULLS LAST
+        GROUP BY ROLLUP (document_stats.split) ORDER BY document_stats.split NULLS LAST
     """,
     "kinds": """
         SELECT kind, sum(count) AS bonds, round(sum(count) / any_value(total.words), 3) AS bonds_per_word

@@ -11,7 +11,7 @@ otherwise ends in one rename, so it may be killed at any moment and run again.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import time
+from time import process_time, time
 
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
@@ -45,14 +45,30 @@ BLAMELESS = (MemoryError, OSError, ImportError, Failure)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What one call of a stage did, and when (seconds since 1970); counts and quarantined as in the sidecar."""
+    """What one call of a stage did."""
 
     stage: str
     shard: int
     reused: bool
     begun: float
+    """Seconds since 1970."""
     ended: float
+    processor: float
+    """Seconds of processor time that the call took: the same on a busy machine."""
     counts: dict[str, int] = field(default_factory=dict)
+    """As in the sidecar."""
+
+
+class _Clock:
+    """Runs from its making; `done` writes the report."""
+
+    def __init__(self, stage: str, shard: int) -> None:
+        self.stage, self.shard, self.begun, self.processor = stage, shard, time(), process_time()
+
+    def done(self, counts: dict[str, int], *, reused: bool = False) -> Done:
+        processor = process_time() - self.processor
+        times = {"begun": self.begun, "ended": time(), "processor": processor}
+        return Done(stage=self.stage, shard=self.shard, reused=reused, counts=counts, **times)
 
 
 def made_from(cache: Cache, shard: int, stage: str, layers: Mapping[str, str]) -> dict[str, str]:
@@ -92,9 +108,9 @@ def outputs(stage: str, layers: Mapping[str, str]) -> list[str]:
 
 def parse_shard(cache: Cache, shard: int, layers: Mapping[str, str], parser: Parser) -> Done:
     """Parse the documents of a shard into words with features."""
-    begun = time()
+    clock = _Clock("words", shard)
     if there := made(cache, shard, "words", layers):
-        return Done(stage="words", shard=shard, reused=True, begun=begun, ended=time(), counts=there.counts)
+        return clock.done(there.counts, reused=True)
     inputs = made_from(cache, shard, "words", layers)
     with ShardWriter(cache, layers["words"], shard, WORDS, inputs) as out:
         out.counts = {"documents": 0, "sentences": 0, "words": 0}
@@ -103,14 +119,14 @@ def parse_shard(cache: Cache, shard: int, layers: Mapping[str, str], parser: Par
             out.write(words_table(annotate(words)))
             out.quarantined.update(failed)
             out.count(documents=len(batch) - len(failed), sentences=len(sentences(words)[0]), words=len(words))
-    return Done(stage="words", shard=shard, reused=False, begun=begun, ended=time(), counts=out.counts)
+    return clock.done(out.counts)
 
 
 def bond_shard(cache: Cache, shard: int, layers: Mapping[str, str], config: BondConfig) -> Done:
     """Bonds of a shard of words, and what is counted of them while they are at hand."""
-    begun = time()
+    clock = _Clock("bonds", shard)
     if there := made(cache, shard, "bonds", layers):
-        return Done(stage="bonds", shard=shard, reused=True, begun=begun, ended=time(), counts=there.counts)
+        return clock.done(there.counts, reused=True)
     inputs = made_from(cache, shard, "bonds", layers)
     counts = ShardCounts()
     with ShardWriter(cache, layers["bonds"], shard, BONDS, inputs) as out:
@@ -124,16 +140,16 @@ def bond_shard(cache: Cache, shard: int, layers: Mapping[str, str], config: Bond
     for name, table in counts.tables(rows, parsed.quarantined if parsed else {}).items():
         with ShardWriter(cache, f"{layers['stats']}/{name}", shard, STATS[name], inputs) as stats:
             stats.write(table)
-    return Done(stage="bonds", shard=shard, reused=False, begun=begun, ended=time(), counts=out.counts)
+    return clock.done(out.counts)
 
 
 def piece_shard(
     cache: Cache, shard: int, layers: Mapping[str, str], tokenizer: Tokenizer, annotator: Annotator
 ) -> Done:
     """Cut the documents of a shard into pieces with the attributes that law 1 allows; a row a block."""
-    begun = time()
+    clock = _Clock("pieces", shard)
     if there := made(cache, shard, "pieces", layers):
-        return Done(stage="pieces", shard=shard, reused=True, begun=begun, ended=time(), counts=there.counts)
+        return clock.done(there.counts, reused=True)
     inputs = made_from(cache, shard, "pieces", layers)
     with ShardWriter(cache, layers["pieces"], shard, PIECES, inputs) as out:
         out.counts = {"documents": 0, "pieces": 0}
@@ -143,7 +159,7 @@ def piece_shard(
             out.quarantined.update(failed)
             pieces = len(table["pieces"].combine_chunks().flatten())
             out.count(documents=len(batch) - len(failed), pieces=pieces)
-    return Done(stage="pieces", shard=shard, reused=False, begun=begun, ended=time(), counts=out.counts)
+    return clock.done(out.counts)
 
 
 def parse_batch(parser: Parser, batch: Sequence[Document]) -> tuple[Words, dict[str, str]]:

@@ -142,7 +142,7 @@ def hold(folder: str, ready: object) -> None:
 def test_a_second_writer_is_refused_by_name_until_the_first_is_dead(cache: Cache) -> None:
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Event()
-    holder = spawn.Process(target=hold, args=(str(cache.folder), ready))
+    holder = spawn.Process(target=hold, args=(str(cache.folder), ready), daemon=True)
     holder.start()
     assert ready.wait(60)
     with pytest.raises(Failure, match=f"being written by process {holder.pid}"), writing(cache):

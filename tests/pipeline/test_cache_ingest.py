@@ -37,6 +37,9 @@ def test_a_document_is_a_row_in_its_shard_sorted_by_id(tmp_path: Path) -> None:
 def test_order_and_spilling_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = written(tmp_path / "a", [*DOCUMENTS])
     monkeypatch.setattr(stage, "SPILL_BYTES", 3_000)  # spills every second document
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    assert sum(map(len, stage._spill(DOCUMENTS, 4, folder))) > 8
     assert written(tmp_path / "b", [*reversed(DOCUMENTS)]) == straight
     assert not (tmp_path / "b" / ".ingest").exists()
 

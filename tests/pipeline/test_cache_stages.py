@@ -1,6 +1,7 @@
 """The stages on one shard: made once, remade only if need be, and one bad document harms no other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,17 @@ def test_a_changed_document_makes_all_layers_of_its_shard_stale(tmp_path: Path) 
     write_stories(tmp_path / "stories", STORIES | {"river.txt": "The river took the boat ."})
     ingest([tmp_path / "stories"], cache)
     assert remade(cache) == {"words": True, "bonds": True}
+
+
+def test_other_words_from_the_same_documents_make_their_bonds_stale(tmp_path: Path) -> None:
+    class Shouting(FakeParser):
+        def parse(self, documents: Sequence[Document]) -> tuple[Words, dict[str, str]]:
+            return super().parse([replace(each, text=each.text.upper()) for each in documents])
+
+    cache = cache_of(tmp_path)
+    cache.file(LAYERS["words"], 0).unlink()
+    parse_shard(cache, 0, LAYERS, Shouting())
+    assert remade(cache) == {"words": False, "bonds": True}
 
 
 def test_documents_that_fail_are_quarantined_alone(tmp_path: Path) -> None:

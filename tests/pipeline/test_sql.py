@@ -175,8 +175,8 @@ def test_the_other_walls_hold_without_the_first(cache: Cache, tmp_path: Path) ->
     file = cache.file("documents", 0)
     before, program = file.read_bytes(), WITHOUT_REFUSAL.format(cache=str(cache.folder), tmp=str(tmp_path))
     for query in (
-        f"COPY (SELECT 1) TO '{file}'",
-        f"COPY (SELECT 1) TO '{tmp_path}/out'",
+        f"COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+        f"COPY (SELECT 1) TO '{tmp_path}/out' (USE_TMP_FILE false)",
         "FROM read_text('/etc/passwd')",
     ):
         done = subprocess.run([sys.executable, "-c", program, query], capture_output=True, text=True, cwd=ROOT)

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.cache.layout import Cache
+from pipeline.cache.read import read_bonds, read_words
 from pipeline.counts import ShardCounts, tally
 from pipeline.records import KINDS, Bonds, Strings
 from pipeline.stats import QUERIES, named_query, open_cache
@@ -82,10 +84,19 @@ def test_tally_counts_negative_values_too() -> None:
     assert tally(kind[:0], value[:0]) == []
 
 
+def stored_pairs(cache: Cache, shard: int) -> Iterator[tuple[str, int, int]]:
+    """(document, query, key) of a shard's bonds, as positions in the document."""
+    for words, bonds in zip(read_words(cache, shard), read_bonds(cache, shard), strict=True):
+        index = words.index()
+        for query, key in zip(bonds.query, bonds.key, strict=True):
+            yield words.documents[words.document[query]], int(index[query]), int(index[key])
+
+
 def test_named_queries_agree_with_the_bonds_themselves(cache: Cache) -> None:
     with open_cache(cache) as connection:
         bonds = connection.sql("SELECT kind, rule, query, key FROM bond").fetchall()
-    assert bonds
+        pairs = connection.sql("SELECT document, query, key FROM bond").fetchall()
+    assert sorted(pairs) == sorted(pair for shard in range(2) for pair in stored_pairs(cache, shard))
     kinds = {row["kind"]: row["bonds"] for row in named_query(cache.folder, "kinds").to_pylist()}
     assert kinds == Counter(kind for kind, *_ in bonds)
     degrees = {row["bonds_at_a_word"]: row["words"] for row in named_query(cache.folder, "degrees").to_pylist()}
@@ -96,7 +107,7 @@ def test_named_queries_agree_with_the_bonds_themselves(cache: Cache) -> None:
 
 
 def test_named_queries_tell_documents_and_quarantine(cache: Cache) -> None:
-    (total,) = [row for row in named_query(cache.folder, "documents").to_pylist() if row["split"] is None]
+    (total,) = [row for row in named_query(cache.folder, "documents").to_pylist() if row["split"] == "all"]
     assert (total["documents"], total["sentences"], total["words"]) == (4, 7, 34)
     assert named_query(cache.folder, "quarantine").to_pylist() == [
         {"reason": "exploded", "documents": 1, "example": "stories/bang.txt"}
