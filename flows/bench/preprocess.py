@@ -1,7 +1,7 @@
 """How fast preprocessing is in steady state, and how much of it is not the parser.
 
 On one text and in one run, with as many processes each:
-    bare       `nlp.pipe` of the shipped pipeline over the text's paragraphs, nothing kept; before the whole and after it
+    bare       `nlp.pipe` of the shipped pipeline over the paragraphs, before the whole and after it
     whole      `preprocess`: from the begin of the first shard's work to the end of the last one's, through all layers
     bonds      features and bonds of the parsed words, in one process, in memory
 Loading and warming up are not counted, nor the start of the server and of the workers. An overhead says how much longer
