@@ -19,6 +19,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from queue import Queue
 from time import perf_counter, process_time, time
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +34,7 @@ from pipeline.stages import STAGES
 WARM_UP_CHARACTERS = 50_000
 
 
-def bench_preprocess(
-    corpus: Sequence[str | Path], *, workers: int = 1, limit_words: int = 300_000
-) -> dict[str, object]:
+def bench_preprocess(corpus: Sequence[str | Path], *, workers: int = 1, limit_words: int = 300_000) -> dict[str, Any]:
     """Words a second of each of the three, and what was measured.
 
     limit_words: about how much of the corpus to use, counted by spaces. Cost: the text is parsed three times.
