@@ -128,23 +128,29 @@ def _nothing_to_wait_for() -> None:
 
 
 @contextmanager
-def _settings(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the time being: children inherit them, and Prefect reads them when imported.
-
-    A Prefect that is there already is told, in this context and in that of its own threads: those that send events
-    would otherwise start a second server of their own.
-    """
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the time being: children that start meanwhile inherit them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
-        with _told_prefect(values):
-            yield
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _settings(values: Mapping[str, str]) -> Iterator[None]:
+    """Prefect's settings for the time being, in the environment, which it reads when imported.
+
+    A Prefect that is there already is told, in this context and in that of its own threads: those that send events
+    would otherwise start a second server of their own.
+    """
+    with environment(values), _told_prefect(values):
+        yield
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from flows.preprocess import PreprocessSettings, preprocess
+from flows.server import CHILDREN, environment
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
 from pipeline.cache.layout import Cache
@@ -98,8 +99,9 @@ def _bare(documents: Sequence[Document], workers: int) -> Bare:
     barrier, answers = spawn.Barrier(workers), spawn.Queue()
     texts = [[document.text for document in documents[number::workers]] for number in range(workers)]
     processes = [spawn.Process(target=bare_share, args=(share, barrier, answers)) for share in texts]
-    for process in processes:
-        process.start()
+    with environment(CHILDREN):  # one thread a process, as the flow's workers have: a core is a core on both sides
+        for process in processes:
+            process.start()
     words, begun, ended, processor = zip(*(answers.get() for _ in processes), strict=True)
     for process in processes:
         process.join()
