@@ -5,9 +5,11 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from model.masks import MASKS
-from model.views import And, Named, Not, Or, View
+from model.views import And, Named, Not, Or, Random, View
 
 TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<sign>[()&|~]))")
+
+RANDOM = "random"
 
 
 def parse(text: str) -> View:
@@ -67,13 +69,23 @@ class _Reader:
             return view
         if self.kind != "name":
             self.fail("expected a mask, `~` or `(`")
-        return self.named()
+        return self.random() if self.said == RANDOM else self.named()
+
+    def random(self) -> Random:
+        self.advance()
+        if self.said != "(":
+            self.fail(f"{RANDOM!r} needs the view whose number of keys it takes, as in `{RANDOM}(sentence)`")
+        self.advance()
+        view = self.either()
+        self.close()
+        return Random(view)
 
     def named(self) -> Named:
         name = self.said
         if name not in MASKS:
-            near = get_close_matches(name, MASKS, n=1)
+            near = get_close_matches(name, [*MASKS, RANDOM], n=1)
             known = ", ".join(f"{each}(n)" if mask.counted else each for each, mask in MASKS.items())
+            known += f", {RANDOM}(view)"
             self.fail(f"did you mean {near[0]!r}?" if near else f"known masks: {known}", f"unknown mask {name!r}")
         self.advance()
         if MASKS[name].counted:

@@ -2,7 +2,8 @@
 
     dense     window(64)     sentence     sentences(2)     pos     ~pos     (pos & sentences(2)) | window(8)
 
-`~` binds tightest, then `&`, then `|`. Whatever the expression says, a piece sees its anchors: itself, up to 16
+`random(VIEW)` is the control of another view: as many keys a query as it has, drawn at random from all that may be
+seen. `~` binds tightest, then `&`, then `|`. Whatever the expression says, a piece sees its anchors: itself, up to 16
 earlier pieces of its word, the previous two, the first four of its sequence. They hold softmax up where the expression
 leaves nothing. Nothing is seen across documents, nor ahead in a causal context. Letters: B rows, N pieces, V views.
 """
@@ -57,7 +58,15 @@ class Or:
         return f"{self.left} | {_inside(self.right, Or)}"
 
 
-View: TypeAlias = Named | Not | And | Or
+@dataclass(frozen=True, slots=True)
+class Random:
+    of: "View"
+
+    def __str__(self) -> str:
+        return f"random({self.of})"
+
+
+View: TypeAlias = Named | Not | And | Or | Random
 
 
 def _inside(view: View, *looser: type) -> str:
@@ -84,6 +93,8 @@ def _bounded(view: View) -> tuple[bool, bool]:
         case Or(left, right):
             (seen, left_out), (other_seen, other_left_out) = _bounded(left), _bounded(right)
             return seen and other_seen, left_out or other_left_out
+        case Random(of):
+            return _bounded(of)[0], False
 
 
 def view_masks(views: Sequence[View], context: Context) -> Tensor:
@@ -105,6 +116,33 @@ def evaluate(view: View, context: Context) -> Tensor:
             return evaluate(left, context) & evaluate(right, context)
         case Or(left, right):
             return evaluate(left, context) | evaluate(right, context)
+        case Random(of):
+            return random_keys(of, context)
+
+
+def random_keys(of: View, context: Context) -> Tensor:
+    """bool [B,N,N]: for each query, keys that are no anchors, as many as `of` has, those with the lowest lots.
+
+    A lot follows from where query and key lie in their sequence, so the choice is the same in every batch, at every
+    content: sparse at random, as in BigBird (Zaheer et al. 2020). O(N*N log N) time.
+    """
+    candidates_BNN = allowed(context) & ~anchors(context)
+    wanted_BN1 = (evaluate(of, context) & candidates_BNN).sum(-1, keepdim=True)
+    place = torch.arange(candidates_BNN.shape[1], device=context.document.device) - context.sequence_start()
+    lots_BNN = torch.where(candidates_BNN, lot(place[:, :, None], place[:, None, :]), NO_LOT)
+    highest_BN1 = lots_BNN.sort(-1).values.gather(-1, (wanted_BN1 - 1).clamp(min=0))
+    return candidates_BNN & (lots_BNN <= highest_BN1) & (wanted_BN1 > 0)
+
+
+NO_LOT = 1 << 62
+
+
+def lot(query: Tensor, key: Tensor) -> Tensor:
+    """A number for a pair of places (int64, below 2**20), another for every key of one query."""
+    mixed = ((query + 1) * 0x9E3779B1 ^ (key + 1) * 0x85EBCA6B) & 0xFFFFFFFF
+    mixed = ((mixed >> 16) ^ mixed) * 0x45D9F3B & 0xFFFFFFFF
+    mixed = ((mixed >> 16) ^ mixed) * 0x45D9F3B & 0xFFFFFFFF
+    return ((mixed >> 16) ^ mixed) << 20 | key
 
 
 def allowed(context: Context) -> Tensor:
@@ -160,3 +198,15 @@ def _holds(view: View, context: Context, row: int, t: int, s: int) -> bool:
             return _holds(left, context, row, t, s) and _holds(right, context, row, t, s)
         case Or(left, right):
             return _holds(left, context, row, t, s) or _holds(right, context, row, t, s)
+        case Random(of):
+            return s in _random_keys_slow(of, context, row, t)
+
+
+def _random_keys_slow(of: View, context: Context, row: int, t: int) -> list[int]:
+    document = context.document[row]
+    start = next(p for p in range(t, -1, -1) if p == 0 or document[p - 1] != document[t])
+    last = t if context.causal else max(p for p in range(len(document)) if document[p] == document[t])
+    keys = [s for s in range(start, last + 1) if s != t and not is_anchor(context, row, t, s)]
+    wanted = sum(_holds(of, context, row, t, s) for s in keys)
+    by_lot = sorted(keys, key=lambda s: int(lot(torch.tensor(t - start), torch.tensor(s - start))))
+    return by_lot[:wanted]

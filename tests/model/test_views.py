@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lexicons.upos import UPOS_INDEX, compatible
 from model.context import NO_TAG, Context
 from model.parse import parse
-from model.views import And, Named, Not, Or, View, cost, sees, view_masks
+from model.views import And, Named, Not, Or, Random, View, cost, sees, view_masks
 from tests.model.toy import toy_context
 
 VIEWS = (
@@ -128,6 +128,35 @@ def test_fast_masks_equal_the_slow_ones(rows: list[list[int]], causal: bool) -> 
         assert torch.equal(masks[:, number], torch.tensor(slow)), view
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_fast_random_keys_equal_the_slow_ones(causal: bool) -> None:
+    _, context = toy_context([[17], [9, 6]], seed=2)
+    context = context._replace(causal=causal)
+    for view in map(parse, ("random(sentence)", "random(pos) & ~sentence", "random(random(window(3)))")):
+        slow = [[[sees(view, context, row, t, s) for s in range(17)] for t in range(17)] for row in range(2)]
+        assert torch.equal(view_masks([view], context)[:, 0], torch.tensor(slow)), view
+
+
+def test_random_keys_are_as_many_as_the_view_has_and_lie_anywhere_before() -> None:
+    # Sentences of ten words; each query's number of keys stays, and now and then a key lies sentences back.
+    context = context_of([0] * 60, [place // 10 * 10 for place in range(60)], one_word_each(60))
+    near, anywhere = seen("sentence", context), seen("random(sentence)", context)
+    assert [len(keys) for keys in anywhere] == [len(keys) for keys in near]
+    assert all(max(keys) == t for t, keys in enumerate(anywhere))
+    assert anywhere[59] != near[59]
+    distances = [t - s for t, keys in enumerate(anywhere) for s in keys if t >= 50 and 3 < s < t - 2]
+    assert min(distances) < 10
+    assert max(distances) > 40
+
+
+def test_random_keys_depend_on_the_place_in_the_sequence_alone() -> None:
+    alone = context_of([0] * 20, [place // 7 * 7 for place in range(20)], one_word_each(20))
+    starts = [0, 0, 0, *(3 + place // 7 * 7 for place in range(20))]
+    after_another = context_of([1] * 3 + [0] * 20, starts, one_word_each(3) + one_word_each(20))
+    moved = [[key - 3 for key in keys] for keys in seen("random(sentence)", after_another)[3:]]
+    assert moved == seen("random(sentence)", alone)
+
+
 def test_a_view_of_no_heads_has_no_masks() -> None:
     assert view_masks([], toy_context([[5]])[1]).shape == (1, 0, 5, 5)
 
@@ -138,7 +167,12 @@ def any_view() -> st.SearchStrategy[View]:
     )
     return st.recursive(
         plain,
-        lambda inner: st.builds(Not, inner) | st.builds(And, inner, inner) | st.builds(Or, inner, inner),
+        lambda inner: (
+            st.builds(Not, inner)
+            | st.builds(And, inner, inner)
+            | st.builds(Or, inner, inner)
+            | st.builds(Random, inner)
+        ),
         max_leaves=8,
     )
 
@@ -166,7 +200,9 @@ def test_not_binds_before_and_before_or(text: str, plain: str) -> None:
     ("text", "said"),
     [
         ("pos & sentense", "unknown mask 'sentense' at character 7; did you mean 'sentence'?"),
-        ("everything", "known masks: dense, window(n), sentence, sentences(n), pos"),
+        ("everything", "known masks: dense, window(n), sentence, sentences(n), pos, random(view)"),
+        ("random", "the text ends at character 7; 'random' needs the view whose number of keys it takes"),
+        ("random(pos", "expected `)`"),
         ("window", "the text ends at character 7; 'window' needs a number, as in `window(2)`"),
         ("window(0)", "'0' stands at character 8; 'window' counts from 1"),
         ("sentence(2)", "'sentence' takes no number; did you mean `sentences(2)`?"),
@@ -194,6 +230,9 @@ def test_a_view_that_cannot_be_read_says_where_and_what_would_do(text: str, said
         ("~~sentence", "linear"),
         ("~(dense | pos)", "linear"),  # nothing but anchors
         ("~(~sentence & dense)", "linear"),
+        ("random(sentence)", "linear"),
+        ("random(pos)", "quadratic"),
+        ("~random(sentence)", "quadratic"),
     ],
 )
 def test_cost_asks_whether_every_key_is_near(text: str, expected: str) -> None:
