@@ -74,7 +74,7 @@ def _source(split: Split, document_BN: NDArray[np.int64], position_BN: NDArray[n
 
 
 @dataclass(frozen=True, slots=True)
-class _Epoch:
+class EpochPlan:
     """How one epoch goes through a split."""
 
     documents: NDArray[np.int64]
@@ -85,6 +85,15 @@ class _Epoch:
     """Padding before the stream, so that each epoch cuts a document at other places."""
     order: NDArray[np.int64]
     """Rows of the stream in the order of training: neighbours of one document are seldom in one batch."""
+
+
+def epoch_plan(split: Split, epoch: int, *, length: int, seed: int) -> EpochPlan:
+    """What a seed decides for one epoch."""
+    random = np.random.default_rng([seed, epoch])
+    documents = random.permutation(len(split.documents))
+    ends = np.cumsum(split.pieces()[documents] - 1)
+    shift = int(random.integers(length))
+    return EpochPlan(documents, ends, shift, random.permutation(-(-(int(ends[-1]) + shift) // length)))
 
 
 class TrainingRows:
@@ -98,7 +107,7 @@ class TrainingRows:
             raise ValueError("the cache holds no training documents; add text, or files whose names say -train")
         self.split, self.rows, self.length, self.seed = split, rows, length, seed
         self.epoch = self.position = 0
-        self._plan = self._plan_of(0)
+        self._plan = epoch_plan(split, 0, length=length, seed=seed)
 
     def state(self) -> dict[str, int]:
         """The epoch and the next row of it."""
@@ -107,7 +116,7 @@ class TrainingRows:
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a `state()`."""
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
-        self._plan = self._plan_of(self.epoch)
+        self._plan = epoch_plan(self.split, self.epoch, length=self.length, seed=self.seed)
 
     def next(self) -> Batch:
         """The next batch, always of as many rows."""
@@ -122,13 +131,6 @@ class TrainingRows:
             parts.append(np.stack(self._places(taken)))
         document_BN, position_BN = np.concatenate(parts, axis=1)
         return gather(self.split, document_BN, position_BN)
-
-    def _plan_of(self, epoch: int) -> _Epoch:
-        random = np.random.default_rng([self.seed, epoch])
-        documents = random.permutation(len(self.split.documents))
-        ends = np.cumsum(self.split.pieces()[documents] - 1)
-        shift = int(random.integers(self.length))
-        return _Epoch(documents, ends, shift, random.permutation(-(-(int(ends[-1]) + shift) // self.length)))
 
     def _places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """document [B,N] and position [B,N] of the places of these rows of the epoch's stream."""
@@ -147,6 +149,14 @@ def evaluation_batches(split: Split, *, rows: int, length: int, pieces: int | No
     Rows of like size go together, and a batch is as wide as its widest. pieces: about how many to read at most, spread
     evenly over the split; None reads all.
     """
+    for document_BN, position_BN in evaluation_places(split, rows=rows, length=length, pieces=pieces):
+        yield gather(split, document_BN, position_BN)
+
+
+def evaluation_places(
+    split: Split, *, rows: int, length: int, pieces: int | None = None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """document [B,N] and position [B,N] of the places of each batch of `evaluation_batches`."""
     readable = split.pieces() - 1
     cuts = -(-readable // length)
     document = np.repeat(np.arange(len(readable)), cuts)
@@ -162,4 +172,4 @@ def evaluation_batches(split: Split, *, rows: int, length: int, pieces: int | No
             place = np.arange(width[batch].max())
             inside = place < width[batch][:, None]
             position = np.where(inside, start[batch][:, None] + place, 0)
-            yield gather(split, np.where(inside, document[batch][:, None], -1), position)
+            yield np.where(inside, document[batch][:, None], -1), position

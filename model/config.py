@@ -14,6 +14,10 @@ from model.views import View
 
 RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
 
+POSITIONS = ("rotary", "learned", "alibi")
+"""How a model knows places: turned queries and keys (Su et al. 2021), an embedding a place, or scores that fall with
+distance (Press et al. 2022)."""
+
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 """What Fabric computes in: weights and all in 32 bits; products in bfloat16 over 32-bit weights; all in 64 bits."""
 
@@ -30,15 +34,21 @@ class ModelConfig:
     """Views (model.views), shared out among the heads in order: two views and eight heads make four heads each."""
     mechanism: str = "views"
     """Name in model.attention.MECHANISMS."""
+    positions: str = "rotary"
+    """One of POSITIONS."""
+    context: int = 256
+    """Learned positions are so many: rows may be no longer. The other kinds of positions do not read it."""
     tags: bool = False
     """Whether the tag of a piece's word, by the string so far, is embedded and added to the piece's embedding."""
+    tag_loss: float = 0.0
+    """Weight of a second loss: at each piece the model must say the full tag of the piece's word. 0: there is none."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class
 
-        for name in ("layers", "dim", "heads"):
+        for name in ("layers", "dim", "heads", "context"):
             _at_least_one(name, getattr(self, name))
         if self.dim % self.heads or (self.dim // self.heads) % 2:
             raise ValueError(f"dim is {self.dim}; with {self.heads} heads give a multiple of {2 * self.heads}")
@@ -46,6 +56,10 @@ class ModelConfig:
             raise ValueError(f"views has {len(self.views)} entries; {self.heads} heads must share out evenly")
         if self.mechanism not in MECHANISMS:
             raise ValueError(f"mechanism is {self.mechanism!r}; {_nearest(self.mechanism, MECHANISMS)}")
+        if self.positions not in POSITIONS:
+            raise ValueError(f"positions is {self.positions!r}; {_nearest(self.positions, POSITIONS)}")
+        if self.tag_loss < 0:
+            raise ValueError(f"tag_loss is {self.tag_loss}; give a weight of at least 0")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
         for text in self.views:
@@ -124,6 +138,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.leaky and "leaky" not in self.name:
             raise ValueError(f"recipe {self.name!r} is leaky; let its name say so, as in '{self.name}-leaky'")
+        if self.model.positions == "learned" and self.train.length > self.model.context:
+            raise ValueError(
+                f"recipe {self.name!r}: rows of {self.train.length} pieces, {self.model.context} learned positions; "
+                f"set model.context to at least {self.train.length}"
+            )
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

@@ -41,8 +41,8 @@ class Context(NamedTuple):
     """int64 [B,N]: tag of last_word once it is closed."""
     causal: bool = True
     """Whether a piece may read earlier pieces only."""
-    masks: Mapping[str, Tensor] = MappingProxyType({})
-    """Dense masks by the text of their view, bool [B,1,N,N]: made once a batch and shared by all layers."""
+    biases: Mapping[str, Tensor] = MappingProxyType({})
+    """What is added to attention's scores, [B,H or 1,N,N], by what the heads see: made once a batch for all layers."""
 
     def valid(self) -> Tensor:
         """bool [B,N]: which places hold a piece."""
@@ -63,7 +63,7 @@ class Context(NamedTuple):
     def to(self, device: torch.device | str) -> "Context":
         """The same attributes on another device."""
         moved = {name: getattr(self, name).to(device) for name in PER_PIECE}
-        return self._replace(**moved, masks={view: mask.to(device) for view, mask in self.masks.items()})
+        return self._replace(**moved, biases={look: bias.to(device) for look, bias in self.biases.items()})
 
 
 PER_PIECE = ("document", "sentence_start", "first_word", "last_word", "closed_word", "input_tag", "key_tag")

@@ -19,10 +19,15 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def make_optimizer(decoder: Decoder, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay pulls at matrices alone, not at embeddings and norms, as has been usual since GPT-2."""
+    """AdamW; weight decay pulls at matrices alone."""
+    matrices, others = parted(decoder)
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+
+
+def parted(decoder: Decoder) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The weights that decay, and the embeddings and norms that do not, as has been usual since GPT-2."""
     embeddings = {layer.weight for layer in decoder.modules() if isinstance(layer, nn.Embedding)}
     weights = list(decoder.parameters())
     matrices = [weight for weight in weights if weight.ndim == 2 and weight not in embeddings]
-    others = [weight for weight in weights if weight.ndim != 2 or weight in embeddings]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+    return matrices, [weight for weight in weights if weight.ndim != 2 or weight in embeddings]

@@ -22,8 +22,9 @@ from model.batches import TrainingRows
 from model.columns import PiecesLayer, Split, read_layer
 from model.config import Recipe
 from model.evaluate.leak import LeakResult, WholeWordTags, measure_leak
-from model.evaluate.perplexity import Score, evaluate, piece_loss
+from model.evaluate.perplexity import Score, evaluate
 from model.machine import make_fabric, own_settings
+from model.objective import Objective
 from model.optimizer import learning_rate, make_optimizer
 from model.run import CHECKPOINTS, CURVE, WEIGHTS, RunResult, claim, load_readers, read_curve, save_result
 from model.toml import write
@@ -86,7 +87,7 @@ class Job:
         self.decoder = Decoder(recipe.model, self.tokenizer.size)
         self.adam = make_optimizer(self.decoder, config)
         self.fabric = make_fabric(device, config, out)
-        self.model, self.optimizer = self.fabric.setup(self.decoder, self.adam)
+        self.model, self.optimizer = self.fabric.setup(Objective(self.decoder, config.seed), self.adam)
         self.step, self.pieces, self.seconds = 0, 0, 0.0
         self.nats, self.norm, self.noted = 0.0, 0.0, 0
         """Sum of the losses since the last line of the curve, norm of the last gradient, step of that line."""
@@ -108,13 +109,14 @@ class Job:
         batch = self.rows.next().to(self.fabric.device)
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(self.step + 1, self.config)
-        loss = piece_loss(self.model(batch.ids, batch.context), batch.targets)
+        step = torch.tensor(self.step, device=self.fabric.device)
+        loss, nats = self.model(batch.ids, batch.context, batch.targets, step)
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
         )
         assert norm is not None  # Fabric gives the norm when it clips by norm
-        value, self.norm = loss.item(), norm.item()
+        value, self.norm = nats.item(), norm.item()
         self.guard(value)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -164,13 +166,11 @@ class Job:
         checkpoint.prune(self.out / CHECKPOINTS, self.config.keep_checkpoints)
 
     def score(self, split: str, pieces: int | None = None) -> Score | None:
-        """Score of the model as it is now; it is in training mode afterwards."""
-        self.model.eval()
+        """Score of the model as it is now."""
         rows, length = self.config.rows, self.config.length
         device = self.fabric.device
-        score = evaluate(self.model, self.splits[split], rows=rows, length=length, device=device, pieces=pieces)
-        self.model.train()
-        return score
+        with self.fabric.autocast():
+            return evaluate(self.decoder, self.splits[split], rows=rows, length=length, device=device, pieces=pieces)
 
     def leak(self) -> LeakResult:
         """Law 1, measured on held-out documents, or on training ones where nothing is held out."""

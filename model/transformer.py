@@ -1,17 +1,19 @@
 """The model: a decoder that reads pieces of text from left to right and says, at each, which piece comes next.
 
-RMSNorm before each sublayer (Zhang and Sennrich 2019), attention through views with rotary positions, SwiGLU (Shazeer
-2020), and one matrix for the embeddings and the output (Press and Wolf 2017). No bias anywhere.
+RMSNorm before each sublayer (Zhang and Sennrich 2019), attention through views, SwiGLU (Shazeer 2020), and one matrix
+for the embeddings and the output (Press and Wolf 2017). No bias anywhere.
 
 Letters: B rows, N pieces of a row, M width of the model, F width of the feed-forward layer, V vocabulary.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.attention import MECHANISMS
 from model.config import ModelConfig
 from model.context import TAGS, Context
+from model.dropout import Noise, drop
 
 FIRST_STD = 0.02
 """Spread of first weights (Radford et al. 2019); what writes to the residual stream gets less, by its depth."""
@@ -30,10 +32,10 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
         self.norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.draw_first_weights()
-        # Last, so that models with and without tags draw the same first weights elsewhere.
-        self.tag_embedding = nn.Embedding(TAGS, config.dim) if config.tags else None
-        if self.tag_embedding is not None:
-            nn.init.normal_(self.tag_embedding.weight, std=FIRST_STD)
+        # Last, so that models with and without them draw the same first weights elsewhere.
+        self.place_embedding = _embedding(config.context, config.dim) if config.positions == "learned" else None
+        self.tag_embedding = _embedding(TAGS, config.dim) if config.tags else None
+        self.tag_out = _embedding(TAGS, config.dim) if config.tag_loss else None
 
     def draw_first_weights(self) -> None:
         """Normal for matrices, narrower for the two of a layer that write to the residual stream; norms stay 1."""
@@ -42,17 +44,29 @@ class Decoder(nn.Module):
             if weight.ndim == 2:
                 nn.init.normal_(weight, std=writing if name.endswith("out.weight") else FIRST_STD)
 
-    def forward(self, ids_BN: Tensor, context: Context) -> Tensor:
-        """ids_BN: int64. Returns [B,N,V]: logits of the piece that follows each; at padding they mean nothing."""
+    def forward(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
+        """ids_BN: int64. Returns [B,N,V]: logits of the piece that follows each; at padding they mean nothing.
+
+        noise: what dropout draws from, in training; None drops nothing.
+        """
+        return functional.linear(self.hidden(ids_BN, context, noise), self.embedding.weight)
+
+    def hidden(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
+        """[B,N,M]: what the logits are read off."""
         x_BNM = self.embedding(ids_BN)
+        if self.place_embedding is not None:
+            place = torch.arange(ids_BN.shape[1], device=ids_BN.device)
+            x_BNM = x_BNM + self.place_embedding(place - context.sequence_start())
         if self.tag_embedding is not None:
             x_BNM = x_BNM + self.tag_embedding(context.input_tag)
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
-        for layer in self.layers:
-            context = layer.attention.prepare(context)  # the first layer makes the masks, the others share them
-            x_BNM = layer(x_BNM, context)
-        return functional.linear(self.norm(x_BNM), self.embedding.weight)
+        noises = noise.spread(len(self.layers)) if noise else [None] * len(self.layers)
+        for layer, its_noise in zip(self.layers, noises, strict=True):
+            context = layer.attention.prepare(context)  # the first layer makes the biases, the others share them
+            x_BNM = layer(x_BNM, context, its_noise)
+        normed_BNM: Tensor = self.norm(x_BNM)
+        return normed_BNM
 
 
 class Layer(nn.Module):
@@ -64,12 +78,15 @@ class Layer(nn.Module):
         self.attention = MECHANISMS[config.mechanism](config)
         self.feed_norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.feed = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
-        x_BNM = x_BNM + self.dropout(self.attention(self.attention_norm(x_BNM), context))
-        x_BNM = x_BNM + self.dropout(self.feed(self.feed_norm(x_BNM)))
-        return x_BNM
+    def forward(self, x_BNM: Tensor, context: Context, noise: Noise | None) -> Tensor:
+        return self.think(x_BNM, self.attention(self.attention_norm(x_BNM), context), noise)
+
+    def think(self, x_BNM: Tensor, looked_BNM: Tensor, noise: Noise | None) -> Tensor:
+        """All that follows attention."""
+        x_BNM = x_BNM + (looked_BNM if noise is None else drop(looked_BNM, noise, 0))
+        thought_BNM = self.feed(self.feed_norm(x_BNM))
+        return x_BNM + (thought_BNM if noise is None else drop(thought_BNM, noise, 1))
 
 
 class FeedForward(nn.Module):
@@ -84,3 +101,9 @@ class FeedForward(nn.Module):
         gate_BNF, value_BNF = self.gate_and_value(x_BNM).chunk(2, dim=-1)
         x_BNM = self.out(functional.silu(gate_BNF) * value_BNF)
         return x_BNM
+
+
+def _embedding(entries: int, dim: int) -> nn.Embedding:
+    made = nn.Embedding(entries, dim)
+    nn.init.normal_(made.weight, std=FIRST_STD)
+    return made

@@ -5,25 +5,27 @@ import torch
 from torch import Tensor
 
 from model.attention.rotary import rotate
-from model.attention.views import ViewsAttention, attend, attend_slow
+from model.attention.views import ViewsAttention, alibi_slopes, attend, attend_slow
 from model.config import ModelConfig
 from model.parse import parse
 from tests.model.toy import toy_context
 
 HEADS = ("dense", "dense", "sentence", "pos & sentences(2)", "window(5) | ~pos", "dense")
-"""Neighbours of one view, and a view that comes back: both ways of sharing a mask."""
+"""Neighbours of one view, and a view that comes back."""
 
 
+@pytest.mark.parametrize("positions", ["rotary", "alibi"])
 @pytest.mark.parametrize("rows", [[[1]], [[7], [2, 3]], [[63], [31, 20]]])
-def test_attention_through_views_equals_its_slow_twin(rows: list[list[int]]) -> None:
+def test_attention_through_views_equals_its_slow_twin(rows: list[list[int]], positions: str) -> None:
     _, context = toy_context(rows, seed=1)
     views = [parse(view) for view in HEADS]
-    context = ViewsAttention(ModelConfig(heads=6, dim=24, views=HEADS)).prepare(context)
+    layer = ViewsAttention(ModelConfig(heads=6, dim=24, views=HEADS, positions=positions)).double()
+    context = layer.prepare(context)
     B, N = context.document.shape
     generator = torch.Generator().manual_seed(0)
     qkv = torch.randn(3, B, len(HEADS), N, 4, dtype=torch.float64, generator=generator, requires_grad=True)
     q, k, v = qkv.unbind(0)
-    fast, slow = attend(q, k, v, views, context), attend_slow(q, k, v, views, context)
+    fast, slow = attend(q, k, v, context.biases[layer.look]), attend_slow(q, k, v, views, layer.slopes, context)
     torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
     upstream = torch.randn(
         fast.shape, dtype=torch.float64, generator=generator
@@ -32,12 +34,20 @@ def test_attention_through_views_equals_its_slow_twin(rows: list[list[int]]) -> 
     torch.testing.assert_close(ours, true, rtol=1e-11, atol=1e-11)
 
 
-def test_a_layer_makes_masks_of_its_own_where_the_context_has_none() -> None:
+def test_heads_of_one_view_share_a_bias_of_one_head_unless_slopes_part_them() -> None:
+    _, context = toy_context([[9]])
+    for positions, heads in (("rotary", 1), ("alibi", 4)):
+        layer = ViewsAttention(ModelConfig(heads=4, dim=8, views=("sentence",), positions=positions))
+        assert layer.prepare(context).biases[layer.look].shape == (1, heads, 9, 9)
+    assert alibi_slopes(8) == tuple(2.0**-power for power in range(1, 9))  # the paper's own example
+
+
+def test_a_layer_makes_a_bias_of_its_own_where_the_context_has_none() -> None:
     _, context = toy_context([[9]])
     torch.manual_seed(0)
     layer = ViewsAttention(ModelConfig(heads=2, dim=8, views=("dense", "sentence")))
     prepared = layer.prepare(context)
-    assert list(prepared.masks) == ["dense", "sentence"]
+    assert list(prepared.biases) == ["dense, sentence"]
     assert layer.prepare(prepared) is prepared
     x_BNM = torch.randn(1, 9, 8)
     assert torch.equal(layer(x_BNM, context), layer(x_BNM, prepared))

@@ -18,6 +18,7 @@ from model.checkpoint import latest, load, save
 from model.columns import read_layer
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.context import Context
+from model.dropout import Noise
 from model.evaluate.perplexity import evaluate
 from model.optimizer import learning_rate, make_optimizer
 from model.run import RunResult, load_result, load_run, read_curve
@@ -153,13 +154,13 @@ def test_a_killed_run_goes_on_in_the_same_bits(cache: Path, tmp_path: Path, seco
 def test_a_loss_that_is_no_number_stops_before_the_weights_take_harm(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward, calls = Decoder.forward, []
+    hidden, calls = Decoder.hidden, []
 
-    def broken(self: Decoder, ids: torch.Tensor, context: Context) -> torch.Tensor:
+    def broken(self: Decoder, ids: torch.Tensor, context: Context, noise: Noise | None = None) -> torch.Tensor:
         calls.append(1)
-        return forward(self, ids, context) * (float("nan") if self.training and len(calls) > 6 else 1.0)
+        return hidden(self, ids, context, noise) * (float("nan") if len(calls) > 6 else 1.0)
 
-    monkeypatch.setattr(Decoder, "forward", broken)
+    monkeypatch.setattr(Decoder, "hidden", broken)
     with pytest.raises(
         Diverged, match=r"step \d+ of small: the loss is nan .*lower train\.learning_rate \(now 0\.002\)"
     ):

@@ -1,24 +1,26 @@
 """The decoder: batching, packing and padding change nothing, and no place reads what it may not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from model.config import ModelConfig
+from model.config import POSITIONS, ModelConfig
 from model.context import PER_PIECE, Context
 from model.evaluate.leak import randomised
 from model.transformer import Decoder
 from tests.model.toy import VOCABULARY, toy_context
 
-VIEWS = ("dense", "sentence", "pos & sentences(2)", "window(3) | pos")
+VIEWS = ("dense", "sentence", "pos & sentences(2)", "random(pos)")
 
 
-@pytest.fixture
-def decoder() -> Decoder:
+@pytest.fixture(params=POSITIONS)
+def decoder(request: pytest.FixtureRequest) -> Decoder:
     """Two layers with random weights in float64, none of them zero."""
-    return randomised(Decoder(ModelConfig(layers=2, dim=16, heads=4, views=VIEWS, tags=True), VOCABULARY), seed=0)
+    config = ModelConfig(layers=2, dim=16, heads=4, views=VIEWS, tags=True, positions=request.param, context=40)
+    return randomised(Decoder(config, VOCABULARY), seed=0)
 
 
 def part(context: Context, row: int, places: slice) -> Context:
@@ -94,7 +96,8 @@ def test_a_view_decides_which_pieces_reach_a_place() -> None:
     embedded: list[Tensor] = []
     decoder.embedding.register_forward_hook(lambda _module, _inputs, x_BNM: embedded.append(x_BNM))
     logits = decoder(ids, context)
-    mask = decoder.layers[0].attention.prepare(context).masks["sentence"][0, 0]
+    (bias,) = decoder.layers[0].attention.prepare(context).biases.values()
+    mask = bias[0, 0] == 0
     for t in (0, 13, 39):
         (reached,) = torch.autograd.grad(logits[0, t].square().sum(), embedded[0], retain_graph=True)
         assert torch.equal(reached[0].abs().sum(-1) > 0, mask[t])
@@ -102,10 +105,12 @@ def test_a_view_decides_which_pieces_reach_a_place() -> None:
 
 def test_views_and_tags_leave_the_other_first_weights_as_they_are() -> None:
     states = []
-    for views, tags in ((("dense",), False), (("dense", "sentence"), False), (("dense",), True)):
+    plain = ModelConfig(layers=1, dim=16, heads=2)
+    changes = ({}, {"views": ("dense", "sentence")}, {"tags": True}, {"positions": "learned"}, {"tag_loss": 0.1})
+    for change in changes:
         torch.manual_seed(0)
-        states.append(Decoder(ModelConfig(layers=1, dim=16, heads=2, views=views, tags=tags), VOCABULARY).state_dict())
-    dense, with_views, with_tags = states
-    assert dense.keys() == with_views.keys()
-    assert with_tags.keys() - dense.keys() == {"tag_embedding.weight"}
-    assert all(torch.equal(dense[name], state[name]) for state in (with_views, with_tags) for name in dense)
+        states.append(Decoder(replace(plain, **change), VOCABULARY).state_dict())  # type: ignore[arg-type]
+    dense, *others = states
+    added = [state.keys() - dense.keys() for state in others]
+    assert added == [set(), {"tag_embedding.weight"}, {"place_embedding.weight"}, {"tag_out.weight"}]
+    assert all(torch.equal(dense[name], state[name]) for state in others for name in dense)

@@ -1,0 +1,54 @@
+"""What training makes small: the nats of the next piece, and where a recipe asks for it those of the word's tag.
+
+The second loss gives the model no attribute: what a tag embedding would have told it, it has to say itself. Its target
+may know the whole word, as the next piece is a target from the future too.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.context import NO_TAG, Context
+from model.dropout import Noise, step_key
+from model.evaluate.perplexity import piece_loss
+from model.transformer import Decoder
+
+
+class Objective(nn.Module):
+    """A decoder and its losses."""
+
+    seed: Tensor
+    rate: Tensor
+
+    def __init__(self, decoder: Decoder, seed: int) -> None:
+        """seed: of dropout."""
+        super().__init__()
+        self.decoder = decoder
+        self.drops = decoder.config.dropout > 0
+        self.register_buffer("seed", torch.tensor(seed), persistent=False)
+        self.register_buffer("rate", torch.tensor(decoder.config.dropout, dtype=torch.float32), persistent=False)
+
+    def forward(self, ids_BN: Tensor, context: Context, targets_BN: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss to go down, and the mean nats of the next piece, which is the same where there is no other loss.
+
+        targets_BN: int64, as in model.batches. step: int64 of no dimension, which decides what dropout drops.
+        """
+        decoder = self.decoder
+        noise = Noise(step_key(self.seed, step), self.rate) if self.drops else None
+        hidden_BNM = decoder.hidden(ids_BN, context, noise)
+        nats = self.piece_nats(hidden_BNM, targets_BN)
+        if decoder.tag_out is None:
+            return nats, nats.detach()
+        tag_nats = tag_loss(functional.linear(hidden_BNM, decoder.tag_out.weight), context)
+        return nats + decoder.config.tag_loss * tag_nats, nats.detach()
+
+    def piece_nats(self, hidden_BNM: Tensor, targets_BN: Tensor) -> Tensor:
+        return piece_loss(functional.linear(hidden_BNM, self.decoder.embedding.weight), targets_BN)
+
+
+def tag_loss(logits_BNT: Tensor, context: Context) -> Tensor:
+    """Cross-entropy in nats of the full tag of each piece's word, over the pieces that hold one; 0 if none does."""
+    known = context.key_tag != NO_TAG
+    logits = logits_BNT.flatten(0, 1).to(torch.promote_types(logits_BNT.dtype, torch.float32))
+    nats = functional.cross_entropy(logits, context.key_tag.flatten(), reduction="none")
+    return (nats * known.flatten()).sum() / known.sum().clamp(min=1)
