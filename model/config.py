@@ -132,10 +132,18 @@ class Recipe:
     leaky: bool = False
     """Give every piece the full tag of its word, the future included: for comparison with work that did so. Law 1 is
     broken on purpose, so the name must say it."""
+    control: str = "none"
+    """Name in model.controls.CONTROLS: sentences or tags replaced by something of the same shape that says nothing."""
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        from model.controls import CONTROLS  # late: recipes are read where no column ever is
+
+        if self.control not in CONTROLS:
+            raise ValueError(f"control is {self.control!r}; {_nearest(self.control, CONTROLS)}")
+        if self.leaky and self.control != "none":
+            raise ValueError(f"recipe {self.name!r} is leaky and has control {self.control!r}; choose one of the two")
         if self.leaky and "leaky" not in self.name:
             raise ValueError(f"recipe {self.name!r} is leaky; let its name say so, as in '{self.name}-leaky'")
         if self.model.positions == "learned" and self.train.length > self.model.context:

@@ -19,10 +19,11 @@ import torch
 
 from model import checkpoint
 from model.batches import TrainingRows
-from model.columns import PiecesLayer, Split, read_layer
+from model.columns import PiecesLayer, read_layer
 from model.config import Recipe
-from model.evaluate.leak import LeakResult, WholeWordTags, measure_leak
+from model.evaluate.leak import LeakResult, measure_leak
 from model.evaluate.perplexity import Score, evaluate
+from model.inputs import recipe_annotators, recipe_splits
 from model.machine import make_fabric, own_settings
 from model.objective import Objective
 from model.optimizer import learning_rate, make_optimizer
@@ -77,12 +78,11 @@ class Job:
     """A training job under way: model, optimizer, data, and how far it is."""
 
     def __init__(self, layer: PiecesLayer, recipe: Recipe, out: Path, device: str, made_from: dict[str, str]) -> None:
-        splits = {name: split.with_whole_word_tags() if recipe.leaky else split for name, split in layer.splits.items()}
-        self.recipe, self.config, self.out, self.made_from = recipe, recipe.train, out, made_from
+        self.layer, self.recipe, self.config, self.out, self.made_from = layer, recipe, recipe.train, out, made_from
         self.tokenizer, self.annotator = load_readers(out)
-        self.splits: dict[str, Split] = splits
+        self.splits = recipe_splits(layer, recipe)
         config = self.config
-        self.rows = TrainingRows(splits["train"], rows=config.rows, length=config.length, seed=config.seed)
+        self.rows = TrainingRows(self.splits["train"], rows=config.rows, length=config.length, seed=config.seed)
         torch.manual_seed(config.seed)
         self.decoder = Decoder(recipe.model, self.tokenizer.size)
         self.adam = make_optimizer(self.decoder, config)
@@ -177,10 +177,10 @@ class Job:
         split = next(self.splits[name] for name in ("validation", "test", "train") if self.splits[name].documents)
         bounds = list(zip(split.offset, split.offset[1:], strict=False))[:LEAK_DOCUMENTS]
         stored = [{name: array[begin:end] for name, array in split.columns.items()} for begin, end in bounds]
-        annotator = WholeWordTags(self.annotator) if self.recipe.leaky else self.annotator
+        annotators = recipe_annotators(self.layer, self.recipe, self.annotator, split.documents[:LEAK_DOCUMENTS])
         closers = self.tokenizer.encode('."\n').tolist()
         documents = [columns["pieces"] for columns in stored]
-        return measure_leak(self.decoder, annotator, documents, closers=closers, stored=stored)
+        return measure_leak(self.decoder, list(annotators.values()), documents, closers=closers, stored=stored)
 
     def finish(self) -> RunResult:
         """Evaluate the trained model, measure leaks, and write what a finished run holds; the result comes last."""

@@ -59,7 +59,7 @@ class LeakResult:
 
 def measure_leak(
     model: Decoder,
-    annotator: Annotator,
+    annotator: Annotator | Sequence[Annotator],
     documents: Sequence[NDArray[np.int32]],
     *,
     closers: Sequence[int] = (),
@@ -70,22 +70,24 @@ def measure_leak(
 ) -> LeakResult:
     """Measure whether a model, with the annotator that feeds it, looks ahead.
 
-    documents: ids, begin first; only the first `length` pieces are used. closers: ids that end sentences (full stop,
-    newline, quotation marks). stored: attributes as a cache has them, by name, one mapping a document; they must equal
-    the rebuilt ones. cuts: places tried in each document. The model is copied to float64 on the CPU.
+    annotator: one for all documents, or one for each. documents: ids, begin first; only the first `length` pieces are
+    used. closers: ids that end sentences (full stop, newline, quotation marks). stored: attributes as a cache has them,
+    by name, one mapping a document; they must equal the rebuilt ones. cuts: places tried in each document. The model is
+    copied to float64 on the CPU.
     """
     exact = copy.deepcopy(model).to("cpu", torch.float64).eval()
     random = np.random.default_rng(seed)
     tried, max_change, violations = 0, 0.0, []
-    for number, whole in enumerate(documents):
+    each = annotator if isinstance(annotator, Sequence) else [annotator] * len(documents)
+    for number, (whole, reader) in enumerate(zip(documents, each, strict=True)):
         ids, other = whole[:length], documents[(number + 1) % len(documents)]
-        base = observe(exact, ids, annotator.annotate(ids))
+        base = observe(exact, ids, reader.annotate(ids))
         if stored and (said := attribute_change(stored[number], base.attributes, len(ids) - 1)):
             violations.append(f"document {number}: the cache stores another {said}")
         for t in sorted(random.permutation(len(ids) - 1)[:cuts].tolist()):
             tried += 1
             for ending, changed in _endings(ids, t, other, closers, exact.vocabulary, random):
-                change, found = differences(base, observe(exact, changed, annotator.annotate(changed)), t)
+                change, found = differences(base, observe(exact, changed, reader.annotate(changed)), t)
                 max_change = max(max_change, change)
                 violations += [f"document {number}, {ending} after piece {t}: another {said}" for said in found]
     first = violations[0] if violations else None

@@ -30,6 +30,7 @@ def valency(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["run", "no-such-file.txt"], "no-such-file.txt"),
         (["explain", "  "], "give a sentence"),
         (["fit", "parser", "--treebank", "."], "*-ud-train.conllu"),
+        (["corpus", "brown", "--data", ".", "--out", "text"], "nltk.downloader"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_would_be_right(words: list[str], said: str, tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def test_any_settings_are_written_and_read_back(name: str, rate: float, views: t
     ("text", "said"),
     [
         ('name = "x"\n[train]\nstep = 3', "train: unknown setting 'step'; did you mean 'steps'?"),
-        ('name = "x"\n[optimizer]\nlr = 3', "unknown setting 'optimizer'; it may hold: name, leaky, model, train"),
+        (
+            'name = "x"\n[optimizer]\nlr = 3',
+            "unknown setting 'optimizer'; it may hold: name, leaky, control, model, train",
+        ),
         ('name = "x"\n[train]\nsteps = "3"', "train: steps is '3'; give a whole number"),
         ('name = "x"\n[train]\nsteps = true', "train: steps is True; give a whole number"),
         ('name = "x"\n[train]\nsteps = 0', "train: steps is 0; give at least 1"),
@@ -60,6 +63,8 @@ def test_any_settings_are_written_and_read_back(name: str, rate: float, views: t
         ('name = "x"\n[train]\nprecision = "bf16-mix"', "did you mean 'bf16-mixed'?"),
         ("leaky = false", "there is no 'name'; it must be given"),
         ('name = "x"\nleaky = true', "let its name say so, as in 'x-leaky'"),
+        ('name = "x"\ncontrol = "other-tag"', "control is 'other-tag'; did you mean 'other-tags'?"),
+        ('name = "x-leaky"\nleaky = true\ncontrol = "other-tags"', "has control 'other-tags'; choose one of the two"),
         ("name = ", "is no TOML"),
     ],
 )

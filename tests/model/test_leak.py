@@ -147,6 +147,16 @@ def test_a_cache_that_stores_other_attributes_is_caught() -> None:
     assert measure().first_violation == "document 0: the cache stores another input_tag at piece 20"
 
 
+def test_each_document_may_have_an_annotator_of_its_own() -> None:
+    decoder = randomised(Decoder(ModelConfig(layers=1, dim=16, heads=2, tags=True), VOCABULARY), seed=0)
+    documents = [toy_document(60, seed) for seed in range(3)]
+    honest = ToyAnnotator()
+    assert measure_leak(decoder, [honest] * 3, documents).leak_free
+    mixed = measure_leak(decoder, [honest, WholeWordTags(honest), honest], documents, cuts=20)
+    assert mixed.first_violation is not None
+    assert mixed.first_violation.startswith("document 1, ")
+
+
 TEXTS = (
     "“Unbelievable,” said Zoë… The naïve 🙂 engineer re-opened gate no. 3. It didn’t help!\n\nNobody knew why.",
     "In 1999 Dr. Müller’s counterexample — 12,000 lines — was refuted. Was it? (Perhaps.)\n“No.”",
