@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from flows.study_report.markdown import NOTHING, bullets, code, percent, plain, several, signed, table
+from flows.study_report.markdown import NOTHING, bullets, code, counted, percent, plain, several, signed, table
 from flows.study_report.pairs import GRAMMAR, REACH, SENTENCES, Pair, difference
-from flows.study_report.records import Case, Study, mean_validation, rank
+from flows.study_report.records import Case, Study, lowest_of, mean_validation, rank
 from flows.study_report.rows import mean_of
-from flows.study_report.sentences import difference_said, differences_said, leakage_said, steps_said, tally_said
-from flows.study_report.statistics import paired_difference
+from flows.study_report.sentences import difference_said, leakage_said, steps_said, tally_said
+from flows.study_report.statistics import Difference, paired_difference
 from flows.study_report.steps import reach
 
 PAPER_STEPS, PAPER_POS, PAPER_DENSE = -0.21, 26.33, 26.56
@@ -17,9 +17,9 @@ PAPER_STEPS, PAPER_POS, PAPER_DENSE = -0.21, 26.33, 26.56
 def answers(study: Study) -> str:
     parts = [
         "## 1. The answers in short",
-        "Differences are on the test split, in percent; below 0 means fewer bits, or a lower perplexity. Sentences speak "
-        "of one setting for each corpus and size: the positions at which dense is best on validation. "
-        "The tables hold all settings.",
+        "Differences are on the test split, in percent; below 0 means fewer bits, or a lower perplexity. This section "
+        "speaks of one setting for each corpus and size: the positions at which dense is best on validation, of those "
+        "that most recipes were run with. The others are in sections 3, 4 and 6.",
         *_warning(study),
         "### How much do heads of different reach gain over a tuned dense model?",
         _question(study, REACH),
@@ -37,12 +37,17 @@ def answers(study: Study) -> str:
 
 
 def told(study: Study) -> list[Case]:
-    """The cases that sentences speak of: for each corpus and size, the positions at which dense is best."""
-    found: dict[tuple[str, str], Case] = {}
-    for case in study.cases:
-        best = study.best_positions(case.corpus, case.size, "dense") or case
-        found.setdefault((case.corpus, case.size), best)
-    return list(found.values())
+    """The cases that sentences speak of: for each corpus and size, the positions at which dense is best.
+
+    Positions with half of the recipes or less (dense's own trials of other positions) answer no question.
+    """
+    found = []
+    for corpus, size in dict.fromkeys((case.corpus, case.size) for case in study.cases):
+        cases = [case for case in study.cases if (case.corpus, case.size) == (corpus, size)]
+        most = max(len(study.recipes(case)) for case in cases)
+        full = [case for case in cases if 2 * len(study.recipes(case)) > most]
+        found.append(lowest_of(study, full, "dense") or full[0])
+    return found
 
 
 def _warning(study: Study) -> list[str]:
@@ -54,40 +59,52 @@ def _warning(study: Study) -> list[str]:
 
 
 def _question(study: Study, pairs: Sequence[Pair]) -> str:
-    lines = []
-    for case in told(study):
-        found = [each for pair in pairs if (each := difference(study, case, pair.a, pair.b))]
+    """Sentences on the pairs that answer the question, and a table of all of them."""
+    spoken, lines, rows = told(study), [], []
+    for case in spoken:
+        found = [each for pair in pairs if pair.said and (each := difference(study, case, pair.a, pair.b))]
         if found:
-            lines.append(f"**{case}**: {differences_said(found)}.")
-    every = {pair: [difference(study, case, pair.a, pair.b) for case in study.cases] for pair in pairs}
-    kept = {pair: cells for pair, cells in every.items() if any(cells)}
-    if not kept:
-        return "Not measured yet."
-    tallies = [tally_said(str(pair), [each for each in cells if each]) + "." for pair, cells in kept.items()]
-    rows = [
-        [str(case), *(percent(cells[place].relative) if cells[place] else NOTHING for cells in kept.values())]  # type: ignore[union-attr]
-        for place, case in enumerate(study.cases)
-    ]
-    missing = [str(pair) for pair in pairs if pair not in kept]
-    note = [f"Not measured: {several(missing)}."] if missing else []
-    head = ["bits per byte", *(str(pair) for pair in kept)]
-    return "\n\n".join([bullets(lines), "Over all settings:", bullets(tallies), table(head, rows), *note])
+            lines.append(f"**{case}**: {'; '.join(difference_said(each) for each in found)}.")
+    missing = []
+    for pair in pairs:
+        here = [difference(study, case, pair.a, pair.b) for case in spoken]
+        every = [each for case in study.cases if (each := difference(study, case, pair.a, pair.b))]
+        if every:
+            cells = [percent(each.relative) if each else NOTHING for each in here]
+            rows.append([str(pair), pair.question, *cells, tally_said(every)])
+        else:
+            missing.append(str(pair))
+    note = [f"Not measured, for want of a recipe: {several(missing)}."] if missing else []
+    head = ["bits per byte", "question", *(str(case) for case in spoken), f"all {counted(len(study.cases), 'setting')}"]
+    return "\n\n".join([bullets(lines), *([table(head, rows, left=2)] if rows else []), *note])
 
 
 def _own_positions(study: Study) -> str:
-    """Sentence heads at their best positions against dense at its own, both chosen on validation."""
+    """Sentence heads at their best positions against dense at its own, where the two differ."""
     lines = []
     for case in told(study):
+        places = _places(study, case)
+        theirs = lowest_of(study, places, "dense")
         for recipe in ("sentence", "windows"):
-            ours = study.best_positions(case.corpus, case.size, recipe)
-            theirs = study.best_positions(case.corpus, case.size, "dense")
-            if not ours or not theirs or study.full_steps(ours) != study.full_steps(theirs):
-                continue
-            found = paired_difference(study.grid(ours, recipe), study.grid(theirs, "dense"), study.articles)
-            if found:
+            ours = lowest_of(study, places, recipe)
+            if (
+                ours
+                and theirs
+                and (ours, theirs) != (case, case)
+                and (found := _across(study, (ours, recipe), (theirs, "dense")))
+            ):
                 where = f"{recipe} with {ours.positions}, dense with {theirs.positions}"
                 lines.append(f"**{case.corpus}, {case.size}** ({where}): {difference_said(found)}.")
-    return f"Each recipe at its own best positions, chosen on validation:\n\n{bullets(lines)}" if lines else ""
+    if not lines:
+        return "At each recipe's own best positions, chosen on validation, this comparison is the same."
+    return f"Where recipes are best at other positions than these, each at its own:\n\n{bullets(lines)}"
+
+
+def _across(study: Study, one: tuple[Case, str], other: tuple[Case, str]) -> Difference | None:
+    """One recipe less another that may have other positions; None where their lengths differ."""
+    if study.full_steps(one[0]) != study.full_steps(other[0]):
+        return None
+    return paired_difference(study.grid(*one), study.grid(*other), study.articles)
 
 
 def _seed_paper(study: Study) -> str:
@@ -96,39 +113,66 @@ def _seed_paper(study: Study) -> str:
         f"The paper (2 layers, 2 heads, d=128) reports, for its pos mask on every head against dense, perplexity "
         f"{PAPER_POS} against {PAPER_DENSE} ({paper}%) and {signed(100 * PAPER_STEPS, 0)}% steps. Here, at size seed:"
     )
-    lines, rows = [], []
+    lines, rows = {}, []
     for case in (case for case in study.cases if case.size == "seed"):
-        pairs = [difference(study, case, a, b) for a, b in (("pos-leaky", "dense"), ("pos", "dense"), ("pos-leaky", "pos"))]
-        leaky, clean, future = pairs
-        if not (leaky and clean and future):
-            continue
-        told_steps = [steps_said(reach(study, case, recipe)) for recipe in ("pos-leaky", "pos", "dense")]
-        lines.append(f"**{case}**: {leakage_said(leaky, clean, future)}")
-        rows.append([str(case), *(percent(each.perplexity) for each in (leaky, clean, future)), *told_steps])
+        leaky, clean, future = (
+            difference(study, case, a, b) for a, b in (("pos-leaky", "dense"), ("pos", "dense"), ("pos-leaky", "pos"))
+        )
+        if leaky and clean and future:
+            steps = [steps_said(reach(study, case, recipe)) for recipe in ("pos-leaky", "pos")]
+            lines[case] = f"**{case}**: {leakage_said(leaky, clean, future)} Shortest annealed run that reaches "
+            lines[case] += f"dense's best: leaky, {steps[0]}; piece-causal, {steps[1]}."
+            rows.append([str(case), *(percent(each.perplexity) for each in (leaky, clean, future)), *steps])
     if not rows:
         return f"{intro} not measured yet (this needs `dense`, `pos` and `pos-leaky`)."
     head = ["perplexity, and steps to dense's best", "pos-leaky − dense", "pos − dense", "pos-leaky − pos (the leak)"]
-    head += ["steps: pos-leaky (leaky)", "steps: pos", "steps: dense"]
-    return "\n\n".join([intro, bullets(lines), table(head, rows)])
+    head += ["steps: pos-leaky (leaky)", "steps: pos"]
+    spoken = [line for case, line in lines.items() if case in told(study)] or list(lines.values())
+    return "\n\n".join([intro, bullets(spoken), table(head, rows)])
 
 
 def _overview(study: Study) -> str:
     """The lowest on validation, and every leak-free recipe of the cases that sentences speak of."""
-    parts = []
-    for case in told(study):
-        recipes = [recipe for recipe in study.recipes(case) if not study.leaky(recipe)]
-        means = {recipe: mean_validation(study.grid(case, recipe)) for recipe in recipes}
-        order = sorted(recipes, key=lambda recipe: (means[recipe], rank("recipe", recipe)))
-        line = f"**{case}**, {study.full_steps(case):,} steps. "
-        if len(order) > 1:
-            line += f"Lowest on validation: {code(order[0])} ({plain(means[order[0]], 4)}), then {code(order[1])} "
-            line += f"({plain(means[order[1]], 4)})"
-            between = difference(study, case, order[0], order[1])
-            line += f"; on test, {difference_said(between)}." if between else "."
-        rows = []
-        for recipe in recipes:
-            runs = study.grid(case, recipe)
-            bits, perplexity = mean_of(runs, "test_bits_per_byte"), mean_of(runs, "test_perplexity")
-            rows.append([recipe, plain(bits, 4), plain(perplexity), steps_said(reach(study, case, recipe))])
-        parts += [line, table(["recipe", "test bits per byte", "test perplexity a piece", "steps to dense's best"], rows)]
-    return "\n\n".join(parts)
+    spoken = told(study)
+    recipes = {recipe for case in spoken for recipe in study.recipes(case) if not study.leaky(recipe)}
+    rows = []
+    for recipe in sorted(recipes, key=lambda name: rank("recipe", name)):
+        rows.append([recipe, *(_numbers(study, case, recipe) for case in spoken)])
+    legend = (
+        "Test bits per byte · test perplexity a piece · steps of the shortest annealed run that reaches dense's best "
+        "on validation, of the lengths tried (×: none of them does; –: only one length was tried):"
+    )
+    return "\n\n".join(
+        [bullets(_lowest(study, case) for case in spoken), legend, table(["recipe", *(str(c) for c in spoken)], rows)]
+    )
+
+
+def _places(study: Study, case: Case) -> list[Case]:
+    """The cases of the same corpus and size."""
+    return [place for place in study.cases if (place.corpus, place.size) == (case.corpus, case.size)]
+
+
+def _lowest(study: Study, case: Case) -> str:
+    """The two best of all leak-free rows of a corpus and size, whatever their positions, and what is between them."""
+    places = _places(study, case)
+    recipes = dict.fromkeys(recipe for place in places for recipe in study.recipes(place))
+    rows = [(place, recipe) for recipe in recipes if (place := lowest_of(study, places, recipe))]
+    clean = [row for row in rows if all(run.leak_free and not run.leaky for run in study.grid(*row).values())]
+    order = sorted(clean, key=lambda row: mean_validation(study.grid(*row)))[:2]
+    said = [f"{code(name)} with {at.positions} ({mean_validation(study.grid(at, name)):.4f})" for at, name in order]
+    place = f"**{case.corpus}, {case.size}**"
+    line = f"{place}: lowest on validation of the leak-free recipes, each at its best positions: {', then '.join(said)}"
+    found = _across(study, *order) if len(order) > 1 else None
+    return f"{line}; on test, {difference_said(found)}." if found else f"{line}."
+
+
+def _numbers(study: Study, case: Case, recipe: str) -> str:
+    """`1.1888 · 27.02 · 800`."""
+    runs = study.grid(case, recipe)
+    if not runs:
+        return NOTHING
+    found = reach(study, case, recipe)
+    tried = found if found and len(found.lengths) > 1 else None
+    steps = NOTHING if tried is None else "×" if tried.steps is None else f"{tried.steps:,}"
+    bits, perplexity = mean_of(runs, "test_bits_per_byte"), mean_of(runs, "test_perplexity")
+    return f"{plain(bits, 4)} · {plain(perplexity)} · {steps}"

@@ -1,4 +1,4 @@
-"""A study's lines and its articles, read into records that the page may trust: whole, typed, finite, and in agreement."""
+"""A study's lines and articles, read into records that the page may trust: whole, typed, finite, in agreement."""
 
 import json
 import math

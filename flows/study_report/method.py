@@ -14,18 +14,16 @@ def method(study: Study) -> str:
         f"**Runs**: {counted(len(study.runs), 'run')}: {several(_stages(study))}.",
         *_corpora(study),
         *_sizes(study),
-        f"**Positions**: {several(_names(study, 'positions'))}. **Seeds**: {several(_seeds(study))}; the same seeds "
-        "for every recipe, so that pairs start alike and read the data in the same order.",
+        f"**Positions**: {several(_names(study, 'positions'))}. **Seeds**: {several(_seeds(study))}.",
         f"**Tuning**: {budgets_said(study)}; section 7 has them all.",
-        "**Leak-free** is measured, not declared: held-out documents are cut, what follows is replaced, and nothing the "
-        "model was given before the cut may move. The leak meter says how many nats of an attribute's gain are future.",
+        "**Leak-free** is measured, not declared: held-out documents are cut, what follows is replaced, and nothing that "
+        "the model was given before the cut may move. The leak meter says how much of an attribute's gain is future.",
         _test_split(study),
-        f"**Differences** are paired by seed and article. Their 95% intervals are percentiles of {REPLICATES:,} bootstrap "
-        "replicates that draw seeds and articles with replacement, the same ones for both recipes, from a fixed seed. "
-        "The difference is the sum of nats over the articles drawn, by the sum of their bytes.",
-        "**Read them with care**: each interval stands alone, uncorrected for how many there are. Where seeds differ more "
-        "than articles do, three seeds give an interval that is too short: it then ends at the lowest and the highest "
-        "seed, and covers 75%, not 95%. So the column “below 0” counts the seeds that agree.",
+        f"**Differences** are paired by seed and article. Their 95% intervals are percentiles of {REPLICATES:,} "
+        "bootstrap replicates, which draw seeds and articles with replacement, the same ones for both recipes. The difference is the sum of nats over the articles drawn, by the sum of their bytes.",
+        "**Read them with care**: each interval stands alone, uncorrected for how many there are. Where seeds differ "
+        "more than articles do, three seeds give an interval that is too short: it then ends at the lowest and the "
+        "highest seed, and covers 75%, not 95%. So the column “below 0” counts the seeds that agree.",
         f"**Device**: {several(_distinct(run.device for run in study.runs))}. "
         f"**Commit**: {several([code(each) for each in _distinct(run.commit for run in study.runs)])}.",
         f"**Versions**: {'; '.join(_versions(study.runs))}.",
@@ -80,7 +78,9 @@ def _seeds(study: Study) -> list[str]:
         for recipe in study.recipes(case):
             seeds = len(study.grid(case, recipe))
             counts[seeds] = counts.get(seeds, 0) + 1
-    return [f"{counted(seeds, 'seed')} for {counted(rows, 'row')} of the grid" for seeds, rows in sorted(counts.items())]
+    return [
+        f"{counted(seeds, 'seed')} for {counted(rows, 'row')} of the grid" for seeds, rows in sorted(counts.items())
+    ]
 
 
 def _test_split(study: Study) -> str:

@@ -28,9 +28,7 @@ def write_results(file: Path, out: Path) -> Study:
         for name, picture in kind.values():
             (folder / name).write_text(picture, encoding="utf-8")
     source = Path(os.path.relpath(file, out.parent)).as_posix()
-    paths = {
-        kind: {title: f"{PICTURES}/{name}" for title, (name, _) in each.items()} for kind, each in drawn.items()
-    }
+    paths = {kind: {title: f"{PICTURES}/{name}" for title, (name, _) in each.items()} for kind, each in drawn.items()}
     out.write_text(page(study, source, paths), encoding="utf-8")
     return study
 
@@ -40,8 +38,8 @@ def page(study: Study, source: str, paths: dict[str, dict[str, str]]) -> str:
     spoken = told(study)
     parts = [
         "# Results",
-        f"Made by `valency report` from [{Path(source).name}]({source}); every number on this page comes from that file "
-        "and the articles beside it, and no sentence was written by hand.",
+        f"Made by `valency report` from [{Path(source).name}]({source}) and the articles beside it; no number of ours "
+        "comes from elsewhere, and no sentence about them was written by hand.",
         answers(study),
         method(study),
         grid_tables(study, spoken),

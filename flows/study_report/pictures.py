@@ -46,6 +46,8 @@ def difference_picture(study: Study, cases: Sequence[Case], title: str) -> str |
     colours = {pair: colour for pairs, colour in GROUPS for pair in pairs}
     with mpl.rc_context(STYLE):
         figure, panels = _panels(cases, title, height=1.1 + 0.3 * len(shown))
+        for axes in panels[1:]:
+            axes.sharex(panels[0])
         for axes, case in zip(panels, cases, strict=True):
             axes.axvline(0, color="#000000", linewidth=0.8)
             for row, pair in enumerate(shown):
@@ -99,7 +101,9 @@ def steps_picture(study: Study, cases: Sequence[Case], title: str) -> str | None
             for recipe, each in found[case].items():
                 if each:
                     lengths, gaps, _ = zip(*each.lengths, strict=True)
-                    axes.plot(lengths, gaps, color=COLOURS[recipe], marker="o", markersize=4, linewidth=1.4, label=recipe)
+                    axes.plot(
+                        lengths, gaps, color=COLOURS[recipe], marker="o", markersize=4, linewidth=1.4, label=recipe
+                    )
             _finish(axes, "steps of the whole run")
         panels[0].set_ylabel("validation bits per byte,\nless dense's best")
         return _with_legend(figure, panels, title)
@@ -114,9 +118,7 @@ def _curve(runs: Mapping[int, Run]) -> tuple[np.ndarray[Any, Any], np.ndarray[An
     return np.array(common), np.array([[each[step] for step in common] for each in every])
 
 
-def _panels(
-    cases: Sequence[Case], title: str, height: float, same_height: bool = True
-) -> tuple[Figure, list[Axes]]:
+def _panels(cases: Sequence[Case], title: str, height: float, same_height: bool = True) -> tuple[Figure, list[Axes]]:
     """A panel for each case, named by its positions."""
     figure = Figure(figsize=(2.6 + 3.3 * len(cases), height), layout="constrained")
     panels = [figure.add_subplot(1, len(cases), place) for place in range(1, len(cases) + 1)]

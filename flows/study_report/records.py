@@ -139,9 +139,7 @@ class Study:
         """The recipe's runs of full length in the grid, by seed."""
         return self.annealed(case, recipe, ("grid",)).get(self.full_steps(case), {})
 
-    def annealed(
-        self, case: Case, recipe: str, stages: Sequence[str] = ("grid", "short")
-    ) -> dict[int, dict[int, Run]]:
+    def annealed(self, case: Case, recipe: str, stages: Sequence[str] = ("grid", "short")) -> dict[int, dict[int, Run]]:
         """The recipe's whole runs (not points of a longer one's curve): by steps, then by seed."""
         found: dict[int, dict[int, Run]] = {}
         for run in self._by_case.get(case, []):
@@ -151,12 +149,17 @@ class Study:
 
     def leaky(self, recipe: str) -> bool:
         """Whether the recipe leaks on purpose."""
-        return any(run.leaky for run in self.runs if run.recipe == recipe)
+        return recipe in self._leaky
 
-    def best_positions(self, corpus: str, size: str, recipe: str) -> Case | None:
-        """The case in which the recipe's mean validation bits per byte is lowest; None where it has no row."""
-        cases = [case for case in self.cases if (case.corpus, case.size) == (corpus, size) and self.grid(case, recipe)]
-        return min(cases, key=lambda case: mean_validation(self.grid(case, recipe)), default=None)
+    @cached_property
+    def _leaky(self) -> frozenset[str]:
+        return frozenset(run.recipe for run in self.runs if run.leaky)
+
+
+def lowest_of(study: Study, cases: Sequence[Case], recipe: str) -> Case | None:
+    """The case in which the recipe's mean validation bits per byte is lowest; None where it has no row."""
+    having = [case for case in cases if study.grid(case, recipe)]
+    return min(having, key=lambda case: mean_validation(study.grid(case, recipe)), default=None)
 
 
 def mean_validation(runs: Mapping[int, Run]) -> float:

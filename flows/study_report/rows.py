@@ -54,7 +54,10 @@ def _case_tables(study: Study, case: Case) -> str:
     leaky = [_row(study, case, recipe) for recipe in recipes if study.leaky(recipe)]
     parts = [table(HEAD, clean, left=2)]
     if leaky:
-        parts += ["**Leaky on purpose**: these read the future, and are no rivals of the rows above.", table(HEAD, leaky, 2)]
+        parts += [
+            "**Leaky on purpose**: these read the future, and are no rivals of the rows above.",
+            table(HEAD, leaky, 2),
+        ]
     return "\n\n".join(parts)
 
 

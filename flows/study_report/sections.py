@@ -7,6 +7,7 @@ import numpy as np
 from flows.study_report.markdown import NOTHING, bullets, code, counted, folded, percent, plain, several, signed, table
 from flows.study_report.pairs import LEAKY, PAIRS, Pair, difference
 from flows.study_report.records import Case, Run, Study, rank
+from flows.study_report.sentences import seeds_said
 from flows.study_report.steps import Reach, reach
 
 LEAK_FREE_WITHIN, LEAK_SEEN_FROM = 0.01, 0.07
@@ -52,20 +53,16 @@ def _pair_rows(study: Study, case: Case, pairs: Sequence[Pair], before: list[str
         if found is None:
             continue
         bits = [signed(part, 4) for part in (found.bits.mean, found.bits.low, found.bits.high)]
-        agree = f"{found.below} of {counted(len(found.seeds), 'seed')}"
-        notes = ["; over articles only"] if len(found.seeds) == 1 else []
-        notes += [f"; {counted(found.other_seeds, 'seed')} without a partner left out"] if found.other_seeds else []
-        rows.append(
-            [*before, str(pair), pair.question, f"{bits[0]} ({bits[1]} to {bits[2]})", percent(found.relative)]
-            + [percent(found.perplexity), agree, VERDICTS[found.verdict] + "".join(notes)]
-        )
+        agree = f"{found.below} of {seeds_said(found)}"
+        numbers = (f"{bits[0]} ({bits[1]} to {bits[2]})", percent(found.relative), percent(found.perplexity))
+        rows.append([*before, str(pair), pair.question, *numbers, agree, VERDICTS[found.verdict]])
     return rows
 
 
 def curves(pictures: Mapping[str, str]) -> str:
     said = (
-        "Validation bits per byte while training: mean over seeds, with a band from the lowest to the highest. The first "
-        "quarter of each run may stand above the picture. Only the end of a curve is an annealed model."
+        "Validation bits per byte while training: mean over seeds, with a band from the lowest to the highest. The "
+        "first quarter of each run may stand above the picture. Only the end of a curve is an annealed model."
     )
     return "\n\n".join(["## 5. Curves", said, _pictures(pictures)])
 
@@ -74,10 +71,10 @@ def steps(study: Study, pictures: Mapping[str, str], told: Sequence[Case]) -> st
     """The shortest annealed run of each recipe that is as good as dense at full length."""
     parts = [
         "## 6. Steps of the shortest annealed run that reaches dense's best",
-        "Each length is a training of its own, annealed to its end. A length counts if the mean validation bits per byte "
-        "over its seeds is no higher than dense's at full length over the same seeds. Where the length before it was "
-        "too short, the crossing between the two is given too, interpolated along a straight line. Dense has its own row: "
-        "what it saves by stopping earlier is no merit of the others.",
+        "Each length is a training of its own, annealed to its end. A length counts if the mean validation bits per "
+        "byte over its seeds is no higher than dense's at full length over the same seeds. Where the length before it "
+        "was too short, the crossing between the two is given too, interpolated along a straight line. Dense has its "
+        "own row: what it saves by stopping earlier is no merit of the others.",
         _pictures(pictures),
     ]
     for case in study.cases:
@@ -94,7 +91,9 @@ def steps(study: Study, pictures: Mapping[str, str], told: Sequence[Case]) -> st
 def _steps_table(study: Study, reached: Mapping[str, Reach]) -> str:
     rows = []
     for recipe, each in sorted(reached.items(), key=lambda item: (study.leaky(item[0]), rank("recipe", item[0]))):
-        tried = ", ".join(f"{length:,}: {signed(gap, 4)} ({counted(seeds, 'seed')})" for length, gap, seeds in each.lengths)
+        tried = ", ".join(
+            f"{length:,}: {signed(gap, 4)} ({counted(seeds, 'seed')})" for length, gap, seeds in each.lengths
+        )
         name = f"{recipe} (**leaky**)" if study.leaky(recipe) and "leaky" not in recipe else recipe
         crossing = NOTHING if each.crossing is None else f"{each.crossing:,.0f}"
         shortest = "none of those tried" if each.steps is None else f"{each.steps:,}"
@@ -112,11 +111,13 @@ def leaks(study: Study) -> str:
     largest = max((run.max_change or 0.0 for run in clean), default=0.0)
     if broken:
         names = several([code(run.run) for run in broken[:10]])
-        first = f"> **Warning:** {len(broken)} of {counted(len(clean), 'run')} that promise it are not leak-free: {names}."
+        first = (
+            f"> **Warning:** {len(broken)} of {counted(len(clean), 'run')} that promise it are not leak-free: {names}."
+        )
     else:
         first = (
-            f"Every recipe that promises it was measured leak-free: {counted(len(clean), 'run')}, largest relative change "
-            f"of a logit {largest:.1e}."
+            f"Every recipe that promises it was measured leak-free: {counted(len(clean), 'run')}, largest relative "
+            f"change of a logit {largest:.1e}."
         )
     seen = [run for run in scored if run.leaky]
     caught = sum(not run.leak_free for run in seen)
@@ -137,10 +138,14 @@ def _attribute_rows(runs: Sequence[Run]) -> tuple[list[list[str]], dict[bool, li
         if run.leak_nats is not None:
             readings[run.leaky].append(run.leak_nats)
     rows = []
-    for (leaky, recipe, name), pairs in sorted(found.items(), key=lambda item: (item[0][0], rank("recipe", item[0][1]))):
+    for (leaky, recipe, name), pairs in sorted(
+        found.items(), key=lambda item: (item[0][0], rank("recipe", item[0][1]))
+    ):
         gain, leak = np.array(pairs).T
         spread = f"{plain(float(leak.min()), 3)} to {plain(float(leak.max()), 3)}"
-        rows.append([recipe, code(name), str(len(pairs)), plain(float(gain.mean()), 3), plain(float(leak.mean()), 3), spread])
+        rows.append(
+            [recipe, code(name), str(len(pairs)), plain(float(gain.mean()), 3), plain(float(leak.mean()), 3), spread]
+        )
         rows[-1].append("leaky" if leaky else "leak-free")
     return rows, readings
 
@@ -150,7 +155,9 @@ def _meter_said(readings: Mapping[bool, Sequence[float]]) -> list[str]:
     if clean := readings[False]:
         worst = max(clean, key=abs)
         holds = "within" if abs(worst) <= LEAK_FREE_WITHIN else "**not within**"
-        lines.append(f"Leak-free recipes: furthest reading from 0 is {plain(worst, 3)} nats, {holds} ± {LEAK_FREE_WITHIN}.")
+        lines.append(
+            f"Leak-free recipes: furthest reading from 0 is {plain(worst, 3)} nats, {holds} ± {LEAK_FREE_WITHIN}."
+        )
     if leaky := readings[True]:
         least = min(leaky)
         holds = "at least" if least >= LEAK_SEEN_FROM else "**less than**"

@@ -10,48 +10,33 @@ from flows.study_report.steps import Reach
 
 def difference_said(difference: Difference) -> str:
     """`sentence` gains −1.23% bits per byte against `dense` (95% CI …)."""
-    names = code(difference.a), code(difference.b)
-    return f"{_changed(*names, difference.relative, 'bits per byte')}{_seeds_said([difference])}"
+    return _changed(code(difference.a), code(difference.b), difference, difference.relative, "bits per byte")
 
 
-def differences_said(differences: Sequence[Difference]) -> str:
-    """Several in one line; what is said of the seeds is said once, of all of them."""
-    parts = [_changed(code(each.a), code(each.b), each.relative, "bits per byte") for each in differences]
-    return "; ".join(parts) + _seeds_said(differences)
-
-
-def _changed(a: str, b: str, interval: Interval, unit: str) -> str:
+def _changed(a: str, b: str, difference: Difference, interval: Interval, unit: str) -> str:
     mean = f"{signed(100 * interval.mean)}% {unit}"
     bounds = f"95% CI {signed(100 * interval.low)} to {signed(100 * interval.high)}"
+    seeds = seeds_said(difference)
     return {
-        "gain": f"{a} gains {mean} against {b} ({bounds})",
-        "loss": f"{a} loses {mean} against {b} ({bounds})",
-        "none": f"{a} and {b} cannot be told apart: {mean} ({bounds}, 0 included)",
+        "gain": f"{a} gains {mean} against {b} ({bounds}; {seeds})",
+        "loss": f"{a} loses {mean} against {b} ({bounds}; {seeds})",
+        "none": f"{a} and {b} cannot be told apart: {mean} ({bounds}, 0 included; {seeds})",
     }[verdict(interval)]
 
 
-def _seeds_said(differences: Sequence[Difference]) -> str:
-    notes = []
-    if few := [each for each in differences if len(each.seeds) == 1]:
-        which = "" if len(few) == len(differences) else f" of {several([f'{each.a} − {each.b}' for each in few])}"
-        notes.append(f"one seed{which}, so that interval is over articles only")
-    if uneven := [each for each in differences if each.other_seeds]:
-        common = [f"{each.a} − {each.b} {counted(len(each.seeds), 'seed')}" for each in uneven]
-        notes.append(f"seeds that both have: {several(common)}")
-    return f" [{'; '.join(notes)}]" if notes else ""
+def seeds_said(difference: Difference) -> str:
+    """`5 seeds`; `3 seeds in common` where one recipe has more; for one seed, what its interval is not over."""
+    common = " in common" if difference.other_seeds else ""
+    alone = ", so over articles only" if len(difference.seeds) == 1 else ""
+    return f"{counted(len(difference.seeds), 'seed')}{common}{alone}"
 
 
-def tally_said(name: str, differences: Sequence[Difference]) -> str:
-    """In how many cases a pair gains, loses, or cannot be told apart."""
+def tally_said(differences: Sequence[Difference]) -> str:
+    """In how many settings the first needs fewer bits, cannot be told apart, or needs more."""
     verdicts = [difference.verdict for difference in differences]
-    share = [100 * difference.relative.mean for difference in differences]
-    if not differences:
-        return f"{name}: not measured"
-    spread = f"{signed(min(share))}% to {signed(max(share))}%" if len(share) > 1 else f"{signed(share[0])}%"
     return (
-        f"{name}: the interval lies below 0 (fewer bits) in {verdicts.count('gain')} of "
-        f"{counted(len(verdicts), 'setting')}, includes 0 in {verdicts.count('none')}, "
-        f"lies above 0 (more bits) in {verdicts.count('loss')}; {spread}"
+        f"fewer bits in {verdicts.count('gain')} of {len(verdicts)}, "
+        f"0 included in {verdicts.count('none')}, more in {verdicts.count('loss')}"
     )
 
 
@@ -65,7 +50,9 @@ def steps_said(reach: Reach | None) -> str:
     said = f"{reach.steps:,} steps ({signed(100 * reach.fewer, 0)}%)"
     if reach.crossing is None:
         return f"{said}, the shortest tried" if len(reach.lengths) > 1 else f"{said}, the only length tried"
-    return f"{said}, by interpolation about {reach.crossing:,.0f} ({signed(100 * (reach.crossing / reach.full - 1), 0)}%)"
+    return (
+        f"{said}, by interpolation about {reach.crossing:,.0f} ({signed(100 * (reach.crossing / reach.full - 1), 0)}%)"
+    )
 
 
 def leakage_said(leaky: Difference, clean: Difference, future: Difference) -> str:
@@ -73,11 +60,10 @@ def leakage_said(leaky: Difference, clean: Difference, future: Difference) -> st
 
     leaky: pos-leaky − dense; clean: pos − dense; future: pos-leaky − pos.
     """
-    first = _changed("the mask of whole-word tags (leaky)", "dense", leaky.perplexity, "perplexity")
-    second = _changed("the same mask, piece-causal,", "dense", clean.perplexity, "perplexity")
+    first = _changed("the mask of whole-word tags (leaky)", "dense", leaky, leaky.perplexity, "perplexity")
+    second = _changed("the same mask, piece-causal,", "dense", clean, clean.perplexity, "perplexity")
     between = f"the leak itself, `pos-leaky` − `pos`, is worth {percent(future.perplexity)}"
-    seeds = _seeds_said([leaky, clean, future])
-    return f"{first}; {second}; {between}.{seeds} {_share_said(leaky.perplexity, clean.perplexity)}"
+    return f"{first}; {second}; {between}. {_share_said(leaky.perplexity, clean.perplexity)}"
 
 
 def _share_said(leaky: Interval, clean: Interval) -> str:

@@ -1,8 +1,8 @@
 """Steps of the shortest annealed run that reaches dense's best.
 
-An annealed run is one whose learning rate went down to its end; a point on the curve of a longer run has a learning rate
-that is still high and says too little. So every length is a training of its own, and only lengths that were trained
-count; the crossing between two of them is interpolated, and said to be.
+An annealed run is one whose learning rate went down to its end; at a point inside a longer run the rate is still high,
+and its score says too little. So every length is a training of its own, and only lengths that were trained count; the
+crossing between two of them is interpolated, and said to be.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Reach:
     steps: int | None
     """Smallest length whose mean is no worse; None if none of those tried."""
     crossing: float | None
-    """Between that length and the one before, by a straight line; None where there is none before."""
+    """Between that length and the one before, by a straight line; None where nothing lies between."""
 
     @property
     def fewer(self) -> float | None:
@@ -49,7 +49,8 @@ def reach(study: Study, case: Case, recipe: str) -> Reach | None:
         full=full,
         lengths=tuple(lengths),
         steps=None if place is None else lengths[place][0],
-        crossing=None if not place else _crossing(lengths[place - 1], lengths[place]),
+        # a gap of exactly 0 is dense itself, and needs no line
+        crossing=_crossing(lengths[place - 1], lengths[place]) if place and lengths[place][1] < 0 else None,
     )
 
 

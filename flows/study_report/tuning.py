@@ -16,7 +16,7 @@ def tuning(study: Study) -> str:
     horizon = [run for run in study.runs if run.stage == "horizon"]
     if horizon:
         rows = [_trial_row(run) for run in _by_place(horizon)]
-        parts += ["How long to train was chosen by dense alone:", folded("Dense by steps and dropout", _table(rows))]
+        parts += [_horizon(horizon), folded("Dense by steps and dropout", _table(rows))]
     if trials := _by_place([run for run in study.runs if run.stage == "tuning"]):
         parts.append(folded("Every trial", _table([_trial_row(run) for run in trials])))
     return "\n\n".join(parts)
@@ -47,6 +47,18 @@ def budgets_said(study: Study) -> str:
     )
 
 
+def _horizon(runs: Sequence[Run]) -> str:
+    """Where dense was best when only its length and dropout were tried."""
+    lines = []
+    for corpus, size in dict.fromkeys((run.corpus, run.size) for run in _by_place(runs)):
+        some = [run for run in runs if (run.corpus, run.size) == (corpus, size) and math.isfinite(run.bits_per_byte)]
+        if some:
+            best = min(some, key=lambda run: run.bits_per_byte)
+            dropout = f"{best.settings['dropout']:g}" if "dropout" in best.settings else NOTHING
+            lines.append(f"{corpus}, {size}: {best.steps:,} steps with dropout {dropout} ({best.bits_per_byte:.4f})")
+    return f"How long to train was first sought with dense alone; lowest on validation: {'; '.join(lines)}."
+
+
 def _equal(study: Study) -> str:
     found = budgets(study)
     in_grid = {run.family for run in study.runs if run.stage == "grid"}
@@ -75,12 +87,20 @@ def _families(study: Study) -> str:
             spread = f"{finite[0]:.4f} to {finite[-1]:.4f}" if finite else NOTHING
             failed = len(trials) - len(finite)
             used = dict.fromkeys(_knobs(run) for run in runs if run.stage == "grid" and not run.leaky)
-            rows.append(
-                [f"{corpus}, {size}", family, f"{best.recipe}, {best.positions}", _knobs(best)]
-                + [" / ".join(used) or NOTHING, str(len(trials)), plain(bits, 4)]
-                + [spread + (f", {failed} diverged" if failed else "")]
-            )
-    head = ["setting", "family", "best trial", "its " + _knob_names(), "the grid's", "trials", "best", "lowest to highest"]
+            where = (f"{corpus}, {size}", family, f"{best.recipe}, {best.positions}")
+            knobs = (_knobs(best), " / ".join(used) or NOTHING)
+            diverged = f", {failed} diverged" if failed else ""
+            rows.append([*where, *knobs, str(len(trials)), plain(bits, 4), f"{spread}{diverged}"])
+    head = [
+        "setting",
+        "family",
+        "best trial",
+        "its " + _knob_names(),
+        "the grid's",
+        "trials",
+        "best",
+        "lowest to highest",
+    ]
     return table(head, rows, left=5) if rows else ""
 
 
@@ -107,7 +127,9 @@ def _knob_names() -> str:
 def _by_place(runs: Sequence[Run]) -> list[Run]:
     kinds = ("corpus", "size", "family")
     places = {run.run: tuple(rank(kind, getattr(run, kind)) for kind in kinds) for run in runs}
-    return sorted(runs, key=lambda run: (places[run.run], run.bits_per_byte if math.isfinite(run.bits_per_byte) else 99))
+    return sorted(
+        runs, key=lambda run: (places[run.run], run.bits_per_byte if math.isfinite(run.bits_per_byte) else 99)
+    )
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

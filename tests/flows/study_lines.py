@@ -76,7 +76,9 @@ def write(folder: Path, lines: Iterable[object], rows: list[dict[str, Any]], nam
             ("bytes", pa.int32()),
         ]
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file.with_name(f"{name}.articles.parquet"), compression="zstd")
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=schema), file.with_name(f"{name}.articles.parquet"), compression="zstd"
+    )
     return file
 
 
