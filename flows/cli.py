@@ -169,7 +169,7 @@ def report(
     from flows.study_report import write_results
 
     read = write_results(study, out)
-    typer.echo(f"{len(read.runs)} runs, {len(read.cases)} settings: {out}")
+    typer.echo(f"{len(read.runs)} runs: {out}")
 
 
 def main() -> None:

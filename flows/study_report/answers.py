@@ -159,9 +159,11 @@ def _lowest(study: Study, case: Case) -> str:
     rows = [(place, recipe) for recipe in recipes if (place := lowest_of(study, places, recipe))]
     clean = [row for row in rows if all(run.leak_free and not run.leaky for run in study.grid(*row).values())]
     order = sorted(clean, key=lambda row: mean_validation(study.grid(*row)))[:2]
-    said = [f"{code(name)} with {at.positions} ({mean_validation(study.grid(at, name)):.4f})" for at, name in order]
-    place = f"**{case.corpus}, {case.size}**"
-    line = f"{place}: lowest on validation of the leak-free recipes, each at its best positions: {', then '.join(said)}"
+    said = [
+        f"{code(recipe)} with {at.positions} ({mean_validation(study.grid(at, recipe)):.4f})" for at, recipe in order
+    ]
+    name = f"**{case.corpus}, {case.size}**"
+    line = f"{name}: lowest on validation of the leak-free recipes, each at its best positions: {', then '.join(said)}"
     found = _across(study, *order) if len(order) > 1 else None
     return f"{line}; on test, {difference_said(found)}." if found else f"{line}."
 

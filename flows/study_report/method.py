@@ -16,11 +16,12 @@ def method(study: Study) -> str:
         *_sizes(study),
         f"**Positions**: {several(_names(study, 'positions'))}. **Seeds**: {several(_seeds(study))}.",
         f"**Tuning**: {budgets_said(study)}; section 7 has them all.",
-        "**Leak-free** is measured, not declared: held-out documents are cut, what follows is replaced, and nothing that "
-        "the model was given before the cut may move. The leak meter says how much of an attribute's gain is future.",
+        "**Leak-free** is measured, not declared: held-out documents are cut, what follows is replaced, and nothing "
+        "that the model was given before the cut may move. The leak meter says how many nats of a gain are future.",
         _test_split(study),
         f"**Differences** are paired by seed and article. Their 95% intervals are percentiles of {REPLICATES:,} "
-        "bootstrap replicates, which draw seeds and articles with replacement, the same ones for both recipes. The difference is the sum of nats over the articles drawn, by the sum of their bytes.",
+        "bootstrap replicates, which draw seeds and articles with replacement, the same ones for both recipes. "
+        "The difference is the sum of bits over the articles drawn, by the sum of their bytes.",
         "**Read them with care**: each interval stands alone, uncorrected for how many there are. Where seeds differ "
         "more than articles do, three seeds give an interval that is too short: it then ends at the lowest and the "
         "highest seed, and covers 75%, not 95%. So the column “below 0” counts the seeds that agree.",

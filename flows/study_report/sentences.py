@@ -48,8 +48,12 @@ def steps_said(reach: Reach | None) -> str:
     if reach.steps is None or reach.fewer is None:
         return f"none of those tried ({tried})"
     said = f"{reach.steps:,} steps ({signed(100 * reach.fewer, 0)}%)"
+    if len(reach.lengths) == 1:
+        return f"{said}, the only length tried"
+    if reach.steps == reach.lengths[0][0]:
+        return f"{said}, the shortest tried"
     if reach.crossing is None:
-        return f"{said}, the shortest tried" if len(reach.lengths) > 1 else f"{said}, the only length tried"
+        return said
     return (
         f"{said}, by interpolation about {reach.crossing:,.0f} ({signed(100 * (reach.crossing / reach.full - 1), 0)}%)"
     )

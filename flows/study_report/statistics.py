@@ -120,9 +120,9 @@ def statistics(
 def resamples(seeds: int, articles: int, replicates: int) -> tuple[Floats, Floats]:
     """float64 [R,S] and [R,A]: how often each seed and each article is drawn. The same for every pair of recipes."""
     generator = np.random.default_rng([SEED, seeds, articles])
-    return tuple(
-        generator.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64) for n in (seeds, articles)
-    )  # type: ignore[return-value]
+    seed_RS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=replicates)
+    article_RA = generator.multinomial(articles, np.full(articles, 1 / articles), size=replicates)
+    return seed_RS.astype(np.float64), article_RA.astype(np.float64)
 
 
 def _check_same(one: Articles, other: Articles, run: str) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.study_report.load import read_line
+from flows.study_report.records import Run
+
 EFFECT = {
     "dense": 0.0,
     "dense+tag": -0.001,
@@ -183,3 +186,13 @@ def _scored(plan: Plan, some: dict[str, Any]) -> dict[str, Any]:
         curve=curve,
         **(told if recipe in TAGGED else {}),
     )
+
+
+def json_line(**changes: Any) -> str:
+    """As `line`, in JSON."""
+    return json.dumps(line(**changes))
+
+
+def line_run(**changes: Any) -> Run:
+    """As `line`, read."""
+    return read_line(json_line(**changes), "here")
