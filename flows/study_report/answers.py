@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flows.study_report.markdown import NOTHING, bullets, code, counted, percent, plain, several, signed, table
+from flows.study_report.markdown import NOTHING, bullets, code, percent, plain, several, signed, table
 from flows.study_report.pairs import GRAMMAR, REACH, SENTENCES, Pair, difference
 from flows.study_report.records import Case, Study, lowest_of, mean_validation, rank
 from flows.study_report.rows import mean_of
@@ -12,6 +12,7 @@ from flows.study_report.steps import reach
 
 PAPER_STEPS, PAPER_POS, PAPER_DENSE = -0.21, 26.33, 26.56
 """What the seed paper reports of its mask on every head: steps, and perplexity with the mask and without."""
+TALLY = "of all settings: fewer bits / 0 included / more bits"
 
 
 def answers(study: Study) -> str:
@@ -75,7 +76,7 @@ def _question(study: Study, pairs: Sequence[Pair]) -> str:
         else:
             missing.append(str(pair))
     note = [f"Not measured, for want of a recipe: {several(missing)}."] if missing else []
-    head = ["bits per byte", "question", *(str(case) for case in spoken), f"all {counted(len(study.cases), 'setting')}"]
+    head = ["bits per byte", "question", *(str(case) for case in spoken), TALLY]
     return "\n\n".join([bullets(lines), *([table(head, rows, left=2)] if rows else []), *note])
 
 

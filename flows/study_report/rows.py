@@ -38,8 +38,8 @@ def grid_tables(study: Study, told: list[Case]) -> str:
     """Every setting; those that section 1 speaks of stand open, the others folded."""
     parts = [
         "## 3. Every recipe of the grid",
-        "Mean over seeds (± standard deviation). The difference to dense is paired by seed and article; bits per byte "
-        "compare over any tokenizer, perplexity a piece over this one alone.",
+        "Mean over seeds (± standard deviation). The difference to dense is paired by article, and by the seeds that "
+        "both have; bits per byte compare over any tokenizer, perplexity a piece over this one alone.",
     ]
     for case in study.cases:
         body = _case_tables(study, case)
@@ -66,7 +66,7 @@ def _row(study: Study, case: Case, recipe: str) -> list[str]:
     validation = values_of(runs, "bits_per_byte")
     spread = f" ± {np.std(validation, ddof=1):.4f}" if len(validation) > 1 else ""
     against = difference(study, case, recipe, "dense") if recipe != "dense" else None
-    shared = f", {len(against.seeds)} seeds in common" if against and against.other_seeds else ""
+    shared = f", {len(against.seeds)} seeds in common" if against and len(against.seeds) < len(runs) else ""
     free = all(run.leak_free for run in runs.values())
     return [
         recipe,

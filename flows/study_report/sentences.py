@@ -32,12 +32,9 @@ def seeds_said(difference: Difference) -> str:
 
 
 def tally_said(differences: Sequence[Difference]) -> str:
-    """In how many settings the first needs fewer bits, cannot be told apart, or needs more."""
+    """`7 / 1 / 0`: settings in which the first needs fewer bits, cannot be told apart, needs more."""
     verdicts = [difference.verdict for difference in differences]
-    return (
-        f"fewer bits in {verdicts.count('gain')} of {len(verdicts)}, "
-        f"0 included in {verdicts.count('none')}, more in {verdicts.count('loss')}"
-    )
+    return " / ".join(str(verdicts.count(each)) for each in ("gain", "none", "loss"))
 
 
 def steps_said(reach: Reach | None) -> str:

@@ -52,7 +52,7 @@ def test_seeds_are_said_as_they_are() -> None:
 
 def test_tally_counts_each_verdict() -> None:
     found = [difference(each) for each in (GAIN, GAIN, LOSS, NONE)]
-    assert tally_said(found) == "fewer bits in 2 of 4, 0 included in 1, more in 1"
+    assert tally_said(found) == "2 / 1 / 1"
 
 
 @pytest.mark.parametrize(
