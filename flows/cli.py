@@ -158,6 +158,22 @@ def explain(
     typer.echo(explained.table)
 
 
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="A study's lines; its articles lie beside them.")] = Path(
+        "data/results/first_study.jsonl"
+    ),
+    out: Annotated[Path, typer.Option(help="The page; its pictures go into pictures/ beside it.")] = Path(
+        "docs/RESULTS.md"
+    ),
+) -> None:
+    """Make a study's page: answers, tables, paired differences with intervals, curves, tuning and leaks."""
+    from flows.study_report import write_results
+
+    read = write_results(study, out)
+    typer.echo(f"{len(read.runs)} runs: {out}")
+
+
 def main() -> None:
     """Entry point: a mistake of the caller ends with 2, a failure with 1, both with one line; a bug keeps its trace."""
     from pipeline.errors import Failure
