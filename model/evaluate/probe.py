@@ -137,9 +137,9 @@ TABLES: dict[str, tuple[Callable[[int, int], tuple[int, ...]], str]] = {
 def probe_nats_slow(fit: Places, held: Places) -> float:
     """The slow twin of `probe_nats`: dictionaries and loops, straight from the formula."""
     cut = _cut(fit, held)
-    rows, asked = _rows(fit), _rows(held)
+    rows, asked = rows_of(fit), rows_of(held)
     settings = {"vocabulary": float(1 + max(max(x, y) for x, _, y in [*rows, *asked]))}
-    counted, tuned = _tables(rows[:cut]), rows[cut:]
+    counted, tuned = count_slow(rows[:cut]), rows[cut:]
     for table in ("nothing", "piece", "attribute"):
         settings |= min(
             ({table: strength} for strength in GRID),
@@ -149,7 +149,7 @@ def probe_nats_slow(fit: Places, held: Places) -> float:
         ({"weight": weight, "both": strength} for weight in WEIGHTS for strength in GRID),
         key=lambda tried: _nats_slow("both", tuned, counted, settings | tried),
     )
-    return _nats_slow("both", asked, _tables(rows), settings)
+    return _nats_slow("both", asked, count_slow(rows), settings)
 
 
 def odds_slow(table: str, row: Row, counted: Mapping[Hashable, Counter[int]], settings: Mapping[str, float]) -> float:
@@ -172,7 +172,7 @@ def _nats_slow(
     return -sum(log(odds_slow(table, row, counted, settings)) for row in rows) / len(rows)
 
 
-def _tables(rows: Sequence[Row]) -> dict[Hashable, Counter[int]]:
+def count_slow(rows: Sequence[Row]) -> dict[Hashable, Counter[int]]:
     """Followers by table and context."""
     counted: dict[Hashable, Counter[int]] = defaultdict(Counter)
     for x, a, y in rows:
@@ -181,5 +181,5 @@ def _tables(rows: Sequence[Row]) -> dict[Hashable, Counter[int]]:
     return counted
 
 
-def _rows(places: Places) -> list[Row]:
+def rows_of(places: Places) -> list[Row]:
     return list(zip(places.piece.tolist(), places.attribute.tolist(), places.target.tolist(), strict=True))
