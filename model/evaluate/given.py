@@ -122,7 +122,8 @@ def streamed(annotator: Annotator, ids: NDArray[np.int32]) -> Columns | None:
 
 def _by_steps(annotator: Stepper, ids: NDArray[np.int32]) -> Columns:
     names = [name for name in COLUMNS if name != "key_tag"]
-    state, rows, tags = annotator.start(), [], []
+    state, rows = annotator.start(), []
+    tags: list[int] = []
     for piece in ids.tolist():
         state, said = annotator.step(state, piece)
         rows.append([getattr(said, name) for name in names])

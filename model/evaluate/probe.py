@@ -140,15 +140,13 @@ def probe_nats_slow(fit: Places, held: Places) -> float:
     rows, asked = rows_of(fit), rows_of(held)
     settings = {"vocabulary": float(1 + max(max(x, y) for x, _, y in [*rows, *asked]))}
     counted, tuned = count_slow(rows[:cut]), rows[cut:]
+
+    def best(table: str, choices: list[dict[str, float]]) -> dict[str, float]:
+        return min(choices, key=lambda choice: _nats_slow(table, tuned, counted, {**settings, **choice}))
+
     for table in ("nothing", "piece", "attribute"):
-        settings |= min(
-            ({table: strength} for strength in GRID),
-            key=lambda tried: _nats_slow(table, tuned, counted, settings | tried),
-        )
-    settings |= min(
-        ({"weight": weight, "both": strength} for weight in WEIGHTS for strength in GRID),
-        key=lambda tried: _nats_slow("both", tuned, counted, settings | tried),
-    )
+        settings |= best(table, [{table: strength} for strength in GRID])
+    settings |= best("both", [{"weight": weight, "both": strength} for weight in WEIGHTS for strength in GRID])
     return _nats_slow("both", asked, count_slow(rows), settings)
 
 

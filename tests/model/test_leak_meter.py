@@ -128,7 +128,12 @@ def test_a_bit_of_the_past_is_a_gain_and_no_leak(kind: type[Coins]) -> None:
 def test_equal_columns_are_compared_and_the_probe_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A leak of 0 comes of the comparison, not of two numbers that happen to be near."""
     asked: list[int] = []
-    monkeypatch.setattr(leak_meter, "probe_nats", lambda fit, held: float(asked.append(len(fit)) or len(asked)))
+
+    def counted(fit: Places, held: Places) -> float:
+        asked.append(len(held))
+        return probe_nats(fit, held)
+
+    monkeypatch.setattr(leak_meter, "probe_nats", counted)
     honest, split = StepByStep(peeks=False), coins(Coins(peeks=False), 2, seed=0)
     LeakMeter(split, split, honest).measure("input_tag")
     assert len(asked) == 2  # without and with
@@ -153,8 +158,8 @@ def test_unknown_attribute_and_settings() -> None:
 
 def test_documents_are_whole_and_drawn_under_the_seed() -> None:
     split = toy_split([40] * 30)
-    reads = lambda seed: LeakMeter(split, split, ToyAnnotator(), MeterConfig(fit_pieces=100, held_pieces=41, seed=seed))  # noqa: E731
-    first, again, other = (reads(seed)._documents for seed in (0, 0, 1))
+    configs = (MeterConfig(fit_pieces=100, held_pieces=41, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (LeakMeter(split, split, ToyAnnotator(), config)._documents for config in configs)
     assert [len(columns["pieces"]) for columns in first] == [40] * 5  # three to fit, two held out
     assert all((a["pieces"] == b["pieces"]).all() for a, b in zip(first, again, strict=True))
     assert any((a["pieces"] != b["pieces"]).any() for a, b in zip(first, other, strict=True))
