@@ -9,14 +9,14 @@ meter = LeakMeter(layer.splits["train"], layer.splits["validation"], annotator)
 print(meter.measure("input_tag"))     # gain 0.08 nats, leak 0.00
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.columns import COLUMNS, Split
+from model.columns import Split
 from model.config import Recipe
 from model.evaluate.given import GIVEN, Columns, attributes_of, cut, streamed
 from model.evaluate.leak import Annotator
@@ -69,16 +69,26 @@ class LeakMeter:
     """Measures attributes of the columns that a model is given. What is told anew is made once, at first need.
 
     fit, held: the training and the held-out split as the model gets them, leaks and controls included. annotator: what
-    makes such columns of ids, with the same leaks and controls. One that goes step by step takes 150 microseconds a
-    piece, and what it says is checked at some cuts. Of any other, some cuts are compared; if one of them differs, every
-    place is told anew, at some milliseconds each.
+    makes such columns of ids, with the same leaks and controls; one for all documents, or one for each by its id. One
+    that goes step by step takes 150 microseconds a piece, and what it says is checked at some cuts. Of any other, some
+    cuts are compared; if one of them differs, every place is told anew, at some milliseconds each.
     """
 
-    def __init__(self, fit: Split, held: Split, annotator: Annotator, config: MeterConfig | None = None) -> None:
-        self._config, self._annotator = config or MeterConfig(), annotator
+    def __init__(
+        self,
+        fit: Split,
+        held: Split,
+        annotator: Annotator | Mapping[str, Annotator],
+        config: MeterConfig | None = None,
+    ) -> None:
+        self._config = config or MeterConfig()
         random = np.random.default_rng(self._config.seed)
-        self._fit = _chosen(fit, self._config.fit_pieces, random)
-        self._documents = self._fit + _chosen(held, self._config.held_pieces, random)
+        some, others = _drawn(fit, self._config.fit_pieces, random), _drawn(held, self._config.held_pieces, random)
+        chosen = [(fit, at) for at in some] + [(held, at) for at in others]
+        self._fits = len(some)  # so many of the documents are to fit on; the others are held out
+        self._names = [split.documents[at] for split, at in chosen]
+        self._documents = [_columns(split, at) for split, at in chosen]
+        self._annotators = [annotator[name] if isinstance(annotator, Mapping) else annotator for name in self._names]
 
     def measure(self, attribute: str) -> Leak:
         """Errors: ValueError for an unknown attribute or too few pieces; Failure if step and annotate disagree."""
@@ -92,7 +102,7 @@ class LeakMeter:
             attribute=attribute,
             gain=gain,
             leak=gain - self._gain(anew) if differing else 0.0,
-            pieces=sum(map(len, given[len(self._fit) :])),
+            pieces=sum(map(len, given[self._fits :])),
             compared=compared,
             differing=differing,
         )
@@ -106,8 +116,8 @@ class LeakMeter:
             if wrong := self._first_other(row, anew):
                 number, t = wrong
                 raise Failure(
-                    f"{attribute} of piece {t} in the document that begins {self._documents[number]['pieces'][:8]} is "
-                    "another step by step than from the cut text; mend the annotator: step must equal annotate"
+                    f"{attribute} of piece {t} of {self._names[number]} is another step by step than from the cut "
+                    "text; mend the annotator: step must equal annotate"
                 )
             return anew, everywhere
         if self._first_other(row, given) is None:
@@ -125,8 +135,8 @@ class LeakMeter:
     @cached_property
     def _streamed(self) -> list[Columns] | None:
         found = []
-        for columns in self._documents:
-            told = streamed(self._annotator, columns["pieces"])
+        for annotator, columns in zip(self._annotators, self._documents, strict=True):
+            told = streamed(annotator, columns["pieces"])
             if told is None:
                 return None
             found.append(told)
@@ -152,7 +162,7 @@ class LeakMeter:
 
     def _cut(self, number: int, places: Classes) -> Classes:
         """[attributes of GIVEN, places]"""
-        return cut(self._annotator, self._documents[number]["pieces"], places.tolist())
+        return cut(self._annotators[number], self._documents[number]["pieces"], places.tolist())
 
     def _gain(self, classes: list[Classes]) -> float:
         return self._nats_without - probe_nats(*self._sides(classes))
@@ -164,7 +174,7 @@ class LeakMeter:
 
     def _sides(self, classes: list[Classes]) -> tuple[Places, Places]:
         """The places to fit on and those held out; a document's last piece has no next one."""
-        some, count = self._documents, len(self._fit)
+        some, count = self._documents, self._fits
         return _places_of(some[:count], classes[:count]), _places_of(some[count:], classes[count:])
 
 
@@ -174,12 +184,16 @@ def leaks_of(recipe: Recipe, meter: LeakMeter) -> list[Leak]:
     return sorted((meter.measure(name) for name in attributes_of(recipe)), key=lambda leak: (-leak.leak, -leak.gain))
 
 
-def _chosen(split: Split, pieces: int, random: np.random.Generator) -> list[Columns]:
-    """Whole documents, drawn until they have so many pieces."""
-    order, lengths = random.permutation(len(split.documents)), split.pieces()
-    enough = int(np.searchsorted(np.cumsum(lengths[order]), pieces)) + 1
-    parts = [slice(*split.offset[number : number + 2]) for number in order[:enough]]
-    return [{name: split.columns[name][part] for name in COLUMNS} for part in parts]
+def _drawn(split: Split, pieces: int, random: np.random.Generator) -> list[int]:
+    """Numbers of whole documents, drawn until they have so many pieces."""
+    order = random.permutation(len(split.documents))
+    enough = int(np.searchsorted(np.cumsum(split.pieces()[order]), pieces)) + 1
+    return [int(number) for number in order[:enough]]
+
+
+def _columns(split: Split, document: int) -> Columns:
+    part = slice(split.offset[document], split.offset[document + 1])
+    return {name: array[part] for name, array in split.columns.items()}
 
 
 def _places_of(documents: Sequence[Columns], classes: Sequence[Classes]) -> Places:

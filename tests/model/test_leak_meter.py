@@ -148,6 +148,15 @@ def test_steps_that_differ_from_cuts_are_refused() -> None:
         LeakMeter(split, split, liar).measure("input_tag")
 
 
+def test_each_document_may_have_its_own_annotator() -> None:
+    """As under a control, which has a seed for each: only the peeking one's document differs."""
+    annotators = {f"d{number}": Coins(peeks=number == 1) for number in range(3)}
+    ids = coins(Coins(peeks=False), 3, seed=0).columns["pieces"].reshape(3, 300)
+    made = {name: (ids[number], annotators[name].annotate(ids[number])) for number, name in enumerate(annotators)}
+    leak = LeakMeter(split_of(made), split_of(made), annotators).measure("input_tag")
+    assert leak.differing == 2 * 299
+
+
 def test_unknown_attribute_and_settings() -> None:
     split = coins(Coins(peeks=False), 1, seed=0)
     with pytest.raises(ValueError, match="known: input_tag"):
