@@ -5,9 +5,9 @@ valency bench leak CACHE --json data/results/leak.json
 Measured, by model.evaluate.leak_meter: for each attribute that a recipe may give, the held-out gain of a count probe on
 the next piece, and the part of it that is lost when the attribute is told anew from the text cut after the piece. Two
 arms: `piece-causal`, the columns of the cache, and `whole-word`, where every piece is told the tag of its whole word.
-A word that is still open has no whole-word tag in a cut text, so that arm loses also what the characters so far give
-away; `beyond_piece_causal` is its gain minus that of the piece-causal tag, which leaves them in. The probe learns from
-as many pieces as it is given to fit, and gains grow with their number: several numbers show how.
+The text cut within a word says of it what its characters so far do: only what goes beyond that is leak. The
+probe learns from as many pieces as it is given to fit, and what it makes of an attribute changes with their number:
+several numbers show how.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +21,6 @@ from model.evaluate.leak import WholeWordTags
 from model.evaluate.leak_meter import Leak, LeakMeter, MeterConfig
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
-
-WHOLE_WORD, PIECE_CAUSAL = "whole-word", "piece-causal"
 
 
 def bench_leak(
@@ -41,15 +39,9 @@ def bench_leak(
     for cache in caches:
         corpus, layer = cache.resolve().name.removeprefix("cache-"), read_layer(cache)
         for pieces in fit_pieces:
-            piece_causal = {}
             for arm, leak in _leaks(layer, replace(config, fit_pieces=pieces)):
                 on_leak(corpus, arm, pieces, leak)
-                row = {"corpus": corpus, "arm": arm, "fit_pieces": pieces, **asdict(leak), "said": str(leak)}
-                if arm == PIECE_CAUSAL:
-                    piece_causal[leak.attribute] = leak.gain
-                else:
-                    row["beyond_piece_causal"] = leak.gain - piece_causal[leak.attribute]
-                rows.append(row)
+                rows.append({"corpus": corpus, "arm": arm, "fit_pieces": pieces, **asdict(leak), "said": str(leak)})
     return {"rows": rows, "settings": {**asdict(config), "fit_pieces": list(fit_pieces)}}
 
 
@@ -60,6 +52,6 @@ def _leaks(layer: PiecesLayer, config: MeterConfig) -> Iterator[tuple[str, Leak]
     fit, held = layer.splits["train"], layer.splits["validation"]
     honest = LeakMeter(fit, held, annotator, config)
     for name in GIVEN:
-        yield PIECE_CAUSAL, honest.measure(name)
+        yield "piece-causal", honest.measure(name)
     leaky = LeakMeter(fit.with_whole_word_tags(), held.with_whole_word_tags(), WholeWordTags(annotator), config)
-    yield WHOLE_WORD, leaky.measure("input_tag")
+    yield "whole-word", leaky.measure("input_tag")

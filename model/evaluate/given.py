@@ -113,11 +113,15 @@ def streamed(annotator: Annotator, ids: NDArray[np.int32]) -> Columns | None:
     """
     if isinstance(annotator, WholeWordTags):
         inner = streamed(annotator.annotator, ids)
-        if inner is None:
-            return None
-        closed = inner["last_word"] < inner["closed_word"]
-        return {**inner, "input_tag": np.where(closed, inner["key_tag"], NO_TAG)}
+        return None if inner is None else _whole_words_so_far(inner)
     return _by_steps(annotator, ids) if isinstance(annotator, Stepper) else None
+
+
+def _whole_words_so_far(honest: Columns) -> Columns:
+    """What a cut text knows of whole-word tags: a closed word's full tag, and of an open one the tag by its characters
+    so far. Of a cut word WholeWordTags itself says nothing, and what they gave away would pass for future."""
+    closed = honest["last_word"] < honest["closed_word"]
+    return {**honest, "input_tag": np.where(closed, honest["key_tag"], honest["input_tag"])}
 
 
 def _by_steps(annotator: Stepper, ids: NDArray[np.int32]) -> Columns:
@@ -136,9 +140,12 @@ def _by_steps(annotator: Stepper, ids: NDArray[np.int32]) -> Columns:
 
 def cut(annotator: Annotator, ids: NDArray[np.int32], pieces: Sequence[int]) -> NDArray[np.int64]:
     """[attributes of GIVEN, pieces]: the classes of some pieces, each from the ids up to it alone. O(N) a piece."""
+    reader, known = (
+        (annotator.annotator, _whole_words_so_far) if isinstance(annotator, WholeWordTags) else (annotator, dict)
+    )
     told = np.empty((len(GIVEN), len(pieces)), np.int64)
     for place, t in enumerate(pieces):
-        attributes = annotator.annotate(ids[: t + 1])
-        columns = {name: getattr(attributes, name) for name in COLUMNS}
-        told[:, place] = [classes(columns)[t] for classes in GIVEN.values()]
+        attributes = reader.annotate(ids[: t + 1])
+        columns: Columns = {name: getattr(attributes, name) for name in COLUMNS}
+        told[:, place] = [classes(known(columns))[t] for classes in GIVEN.values()]
     return told

@@ -224,11 +224,14 @@ def test_attributes_that_a_recipe_gives(model: ModelConfig, told: tuple[str, ...
     assert attributes_of(Recipe(name="r", model=model)) == told
 
 
-def test_the_worst_attribute_of_a_leaky_recipe_stands_first(tmp_path: Path) -> None:
+def test_whole_word_tags_leak_where_the_word_is_open(tmp_path: Path) -> None:
     tokenizer, annotator = prefix(tmp_path)
-    documents = {text: (ids, annotator.annotate(ids)) for text in STORIES for ids in [tokenizer.document(text)]}
-    split = split_of(documents).with_whole_word_tags()
-    leaky = Recipe(name="pos-leaky", leaky=True, model=ModelConfig(views=("pos",)))
-    leaks = leaks_of(leaky, LeakMeter(split, split, WholeWordTags(annotator), MeterConfig(cuts=20)))
-    assert leaks[0].leak == max(leak.leak for leak in leaks)
+    split = split_of({text: (ids, annotator.annotate(ids)) for text in STORIES for ids in [tokenizer.document(text)]})
+    whole = split.with_whole_word_tags()
+    meter = LeakMeter(whole, whole, WholeWordTags(annotator), MeterConfig(cuts=20))
+    leaks = leaks_of(Recipe(name="pos-leaky", leaky=True, model=ModelConfig(views=("pos",))), meter)
     assert [leak.attribute for leak in leaks if leak.differing] == ["input_tag"]
+    assert leaks[0].leak == max(leak.leak for leak in leaks) > 0.1
+    columns = split.columns
+    still_open = columns["last_word"] >= columns["closed_word"]
+    assert leaks[0].differing == 2 * (still_open & (columns["input_tag"] != columns["key_tag"])).sum()
