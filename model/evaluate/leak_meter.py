@@ -183,7 +183,7 @@ class LeakMeter:
 def leaks_of(recipe: Recipe, meter: LeakMeter) -> list[Leak]:
     """Every attribute that a recipe gives the model, the worst leak first.
 
-    The meter must be of the columns that the recipe gives, with their annotators: whole-word tags for one that is leaky.
+    The meter must be of the columns that the recipe gives, with their annotators (WholeWordTags, if it is leaky).
     """
     return sorted((meter.measure(name) for name in attributes_of(recipe)), key=lambda leak: (-leak.leak, -leak.gain))
 
