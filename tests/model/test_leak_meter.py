@@ -203,7 +203,7 @@ def vars_of(attributes: Attributes) -> dict[str, NDArray[np.int32]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_closed_tag_is_the_latest_key_that_may_be_seen(seed: int) -> None:
     columns = vars_of(ToyAnnotator().annotate(toy_document(60, seed)))
-    columns["key_tag"] = np.arange(60)  # tells which piece was looked at
+    columns["key_tag"] = np.arange(60, dtype=np.int32)  # tells which piece was looked at
     found = closed_tag(columns)
     for t in range(60):
         seen = [s for s in range(t + 1) if columns["last_word"][s] < columns["closed_word"][t]]
