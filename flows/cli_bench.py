@@ -98,6 +98,27 @@ def faults(
         raise typer.Exit(1)
 
 
+@bench.command()
+def leak(
+    caches: Annotated[list[Path], typer.Argument(help="Folders of caches, a corpus each.")],
+    pieces: Annotated[list[int] | None, typer.Option(help="Pieces to fit the probe on; may be said again.")] = None,
+    held: Annotated[int, typer.Option(help="Held-out pieces to score it on.", min=1)] = 100_000,
+    cuts: Annotated[int, typer.Option(help="Places to cut the text at, for a second opinion.", min=1)] = 500,
+    seed: int = 0,
+    json_file: Json = None,
+) -> None:
+    """What attributes tell of the next piece, and how much of it they can only know from the text to come."""
+    from flows.bench.leak import bench_leak
+    from model.evaluate.leak_meter import Leak, MeterConfig
+
+    def on_leak(corpus: str, arm: str, fit_pieces: int, found: Leak) -> None:
+        typer.echo(f"{corpus} {found.attribute} ({arm}, {fit_pieces:,} pieces): {found}")
+
+    config = MeterConfig(held_pieces=held, cuts=cuts, seed=seed)
+    fit_pieces = pieces or [config.fit_pieces]
+    _end(bench_leak(caches, fit_pieces=fit_pieces, config=config, on_leak=on_leak), json_file)
+
+
 def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
     """Print the result as one line of JSON, and write it with its provenance if a file is named."""
     import json
