@@ -42,8 +42,9 @@ class Objective(nn.Module):
         tag_nats = tag_loss(functional.linear(hidden_BNM, decoder.tag_out.weight), context)
         return nats + decoder.config.tag_loss * tag_nats, nats.detach()
 
-    def piece_nats(self, hidden_BNM: Tensor, targets_BN: Tensor) -> Tensor:
-        return piece_loss(functional.linear(hidden_BNM, self.decoder.embedding.weight), targets_BN)
+    def piece_nats(self, hidden_BNM: Tensor, targets_BN: Tensor, reduction: str = "mean") -> Tensor:
+        """Nats of the next pieces, as `piece_loss` gives them."""
+        return piece_loss(functional.linear(hidden_BNM, self.decoder.embedding.weight), targets_BN, reduction)
 
 
 def tag_loss(logits_BNT: Tensor, context: Context) -> Tensor:

@@ -116,7 +116,7 @@ class Job:
             self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
         )
         assert norm is not None  # Fabric gives the norm when it clips by norm
-        value, self.norm = nats.item(), norm.item()
+        value, self.norm = float(nats), float(norm)
         self.guard(value)
         self.optimizer.step()
         self.optimizer.zero_grad()

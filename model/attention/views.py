@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.attention.rotary import rotate
+from model.attention.rotary import Turn, rotate, turn_of
 from model.context import Context
 from model.views import View, sees, view_masks
 
@@ -36,23 +36,25 @@ class ViewsAttention(nn.Module):
         """The context with the bias of these heads; one that it has already is kept."""
         if self.look in context.biases:
             return context
-        bias = view_bias(self.views, self.slopes, context, _computed_in(self.qkv.weight))
+        bias = view_bias(self.views, self.slopes, context, computed_in(self.qkv.weight))
         return context._replace(biases={**context.biases, self.look: bias})
 
     def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
         B, N, M = x_BNM.shape
-        q_BHND, k_BHND, v_BHND = self.heads(x_BNM)
+        rotary = self.positions == "rotary"
+        turn = turn_of(N, M // len(self.views), x_BNM.device, computed_in(self.qkv.weight)) if rotary else None
+        q_BHND, k_BHND, v_BHND = self.heads(x_BNM, turn)
         mixed_BHND = attend(q_BHND, k_BHND, v_BHND, self.prepare(context).biases[self.look])
         mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(B, N, M))
         return mixed_BNM
 
-    def heads(self, x_BNM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, [B,H,N,D] each, turned to their places if positions are rotary."""
+    def heads(self, x_BNM: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, [B,H,N,D] each, the first two turned."""
         B, N, _ = x_BNM.shape
         q_BHND, k_BHND, v_BHND = self.qkv(x_BNM).view(B, N, 3, len(self.views), -1).permute(2, 0, 3, 1, 4)
-        if self.positions == "rotary":
-            return rotate(q_BHND), rotate(k_BHND), v_BHND
-        return q_BHND, k_BHND, v_BHND
+        if turn is None:
+            return q_BHND, k_BHND, v_BHND
+        return rotate(q_BHND, turn), rotate(k_BHND, turn), v_BHND
 
 
 def view_bias(views: Sequence[View], slopes: Sequence[float], context: Context, dtype: torch.dtype) -> Tensor:
@@ -105,7 +107,7 @@ def alibi_slopes(heads: int) -> tuple[float, ...]:
     return tuple(2.0 ** (-8 * (head + 1) / heads) for head in range(heads))
 
 
-def _computed_in(weight: Tensor) -> torch.dtype:
+def computed_in(weight: Tensor) -> torch.dtype:
     """What products of this weight are computed in: its own type, or autocast's."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype

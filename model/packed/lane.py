@@ -12,9 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from model.batches import NO_TARGET
 from model.config import ModelConfig, Recipe
 from model.objective import Objective
 from model.optimizer import learning_rate, parted
@@ -66,12 +64,13 @@ class Lane:
 
     def __init__(self, shape: LaneShape, device: torch.device) -> None:
         self.shape, self.device = shape, device
-        self.stream: Any = torch.cuda.Stream() if device.type == "cuda" else None
+        self.stream: Any = torch.cuda.Stream() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.decoder = Decoder(shape.model, shape.vocabulary).to(device)
         self.objective = Objective(self.decoder, 0).to(device)
         self.objective.drops = True  # at a rate of 0 nothing is dropped
-        self.matrices, others = parted(self.decoder)
-        self.weights = [*self.matrices, *others]
+        matrices, others = parted(self.decoder)
+        self.matrices: list[Tensor] = list(matrices)
+        self.weights = [*matrices, *others]
         self.rate, self.kept = torch.zeros((), device=device), torch.ones((), device=device)
         """Learning rate of the step; what weight decay leaves of a matrix in it."""
         self.adam = torch.optim.AdamW(
@@ -144,9 +143,7 @@ class Lane:
         batch = read(self.pieces, self.held_out[self.batch][0])
         with self._precision():
             hidden_BNM = self.decoder.hidden(batch.ids, batch.context)
-            logits_BNV = functional.linear(hidden_BNM, self.decoder.embedding.weight)
-        exact = logits_BNV.flatten(0, 1).to(torch.promote_types(logits_BNV.dtype, torch.float32))
-        nats = functional.cross_entropy(exact, batch.targets.flatten(), ignore_index=NO_TARGET, reduction="none")
+            nats = self.objective.piece_nats(hidden_BNM, batch.targets, "none")
         self.nats[self.batch] = nats.view(batch.targets.shape).sum(1, dtype=torch.float64)[None]
         self.batch += 1
 
@@ -178,7 +175,9 @@ class Lane:
 def compile_parts(objective: Objective) -> None:
     """Fuse what lies between the attentions. Parts, not the whole: layers and lanes of one shape share the result."""
     objective.piece_nats = torch.compile(objective.piece_nats)  # type: ignore[method-assign]
+    objective.decoder.norm.compile()
     for layer in objective.decoder.layers:
+        layer.attention_norm.compile()
         layer.think = torch.compile(layer.think)  # type: ignore[method-assign]
         attention: Any = layer.attention
         attention.heads = torch.compile(attention.heads)

@@ -69,6 +69,7 @@ def train_packed(
     """
     place = torch.device(device)
     if place.type == "cuda":
+        torch.cuda.set_device(place)
         torch._dynamo.config.cache_size_limit = 64  # shapes, not mistakes: they are compiled once each
     store = _Store(runs, place, vocabulary)
     waiting, working = deque(runs), list[_Work]()
@@ -214,7 +215,7 @@ class _Work:
             if until == train.steps:
                 self.scored = {name: self.evaluate(name).clone() for name in self.run.score}
             if self.lane.stream:
-                event = torch.cuda.Event()
+                event = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 event.record()
                 self.events.append(event)
         return True
@@ -255,7 +256,8 @@ class _Work:
         owner = self.held_out.owner[batches.start : batches.stop].ravel()
         real = owner >= 0
         count = len(self.run.splits[name].documents)
-        return np.bincount(owner[real], weights=nats_BR.cpu().numpy().ravel()[real], minlength=count)
+        sums = np.bincount(owner[real], weights=nats_BR.cpu().numpy().ravel()[real], minlength=count)
+        return sums.astype(np.float64)
 
 
 def _begin(run: PackedRun, idle: list[Lane], store: _Store) -> _Work:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.attention.rotary import rotate
+from model.attention.rotary import rotate, turn_of
 from model.attention.views import ViewsAttention, alibi_slopes, attend, attend_slow
 from model.config import ModelConfig
 from model.parse import parse
@@ -56,7 +56,8 @@ def test_a_layer_makes_a_bias_of_its_own_where_the_context_has_none() -> None:
 def test_rotation_leaves_lengths_and_makes_scores_depend_on_distance() -> None:
     torch.manual_seed(0)
     q_D, k_D = torch.randn(2, 8, dtype=torch.float64)
-    turned_q_ND, turned_k_ND = (rotate(x_D.expand(1, 1, 40, 8))[0, 0] for x_D in (q_D, k_D))
+    turn = turn_of(40, 8, torch.device("cpu"), torch.float64)
+    turned_q_ND, turned_k_ND = (rotate(x_D.expand(1, 1, 40, 8), turn)[0, 0] for x_D in (q_D, k_D))
     torch.testing.assert_close(turned_q_ND.norm(dim=1), q_D.norm().expand(40))
     score_NN: Tensor = turned_q_ND @ turned_k_ND.T
     torch.testing.assert_close(score_NN[1:, 1:], score_NN[:-1, :-1])

@@ -1,0 +1,219 @@
+"""The plan of a study, as a TOML file says it: corpora, sizes, recipes, and what each stage runs.
+
+plan = load_plan(Path("data/studies/first_study.toml"))
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from model.config import ModelConfig, Recipe, TrainConfig
+from model.toml import build, read_toml
+
+WARMUP = 0.05
+"""Part of the steps in which the learning rate rises; evaluations of the curve are twice as far apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """One size of model."""
+
+    layers: int
+    dim: int
+    heads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A recipe of the study, without size, positions and settings."""
+
+    family: str
+    views: Mapping[str, tuple[str, ...]]
+    """By size; a recipe without views for a size is not run at it."""
+    settings: str = ""
+    """The family whose best settings it takes; none: its own."""
+    tags: bool = False
+    tag_loss: float = 0.0
+    control: str = "none"
+    leaky: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What tuning chooses."""
+
+    learning_rate: float
+    weight_decay: float
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizon:
+    """How long the first family is trained best."""
+
+    recipe: str
+    steps: Mapping[str, Mapping[str, tuple[int, ...]]]
+    """By corpus and size."""
+    dropouts: tuple[float, ...]
+    learning_rate: float
+    weight_decay: float
+    tolerance: float
+    """The shortest length is taken whose bits per byte are within this part of the best."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """The same trials for each family."""
+
+    trials: tuple[Settings, ...]
+    recipes: Mapping[str, str]
+    """The recipe that stands for each family."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """As many other recipes of each family, with its best settings; `name@positions` has positions of its own."""
+
+    corpora: tuple[str, ...]
+    sizes: tuple[str, ...]
+    recipes: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The rows of the tables."""
+
+    positions: tuple[str, ...]
+    seeds: tuple[int, ...]
+    recipes: tuple[str, ...]
+    more_seeds: tuple[int, ...] = ()
+    """Further seeds of the recipes of `more`, with the first positions."""
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Short:
+    """Annealed runs of parts of the full length."""
+
+    corpora: tuple[str, ...]
+    positions: tuple[str, ...]
+    seeds: tuple[int, ...]
+    fractions: tuple[float, ...]
+    recipes: Mapping[str, tuple[str, ...]]
+    """By size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole study."""
+
+    name: str
+    corpora: tuple[str, ...]
+    families: tuple[str, ...]
+    """The first is the baseline, whose horizon is everybody's."""
+    sizes: Mapping[str, Size]
+    arms: Mapping[str, Arm]
+    horizon: Horizon
+    tuning: Tuning
+    mix: Mix
+    grid: Grid
+    short: Short
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """What all runs share: rows, length, precision, clip."""
+
+    def __post_init__(self) -> None:
+        named = [
+            *(self.horizon.recipe, *self.tuning.recipes.values(), *self.grid.recipes, *self.grid.more),
+            *(name.partition("@")[0] for names in self.mix.recipes.values() for name in names),
+            *(name for names in self.short.recipes.values() for name in names),
+        ]
+        unknown = sorted({name for name in named if name not in self.arms})
+        if unknown:
+            raise ValueError(f"there is no recipe {unknown[0]!r}; write a table [recipes.{unknown[0]}]")
+        for name, arm in self.arms.items():
+            for family in (arm.family, arm.settings or arm.family):
+                if family not in self.tuning.recipes:
+                    raise ValueError(f"recipe {name!r}: {family!r} is no family with a recipe under [tuning.recipes]")
+            for size in arm.views:
+                if size not in self.sizes:
+                    raise ValueError(f"recipe {name!r} has views for a size {size!r} that [sizes] does not know")
+        counts = {family: len(names) for family, names in self.mix.recipes.items()}
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"[mix.recipes] tries {counts}; give each family as many, or the comparison is unfair")
+
+    def recipe(self, name: str, size: str, positions: str, steps: int, seed: int, settings: Settings) -> Recipe:
+        """The training job of one run."""
+        arm, dims = self.arms[name], self.sizes[size]
+        model = ModelConfig(
+            layers=dims.layers,
+            dim=dims.dim,
+            heads=dims.heads,
+            views=arm.views[size],
+            positions=positions,
+            context=self.train.length,
+            tags=arm.tags,
+            tag_loss=arm.tag_loss,
+            dropout=settings.dropout,
+        )
+        train = replace(
+            self.train,
+            steps=steps,
+            seed=seed,
+            warmup=max(1, round(WARMUP * steps)),
+            evaluate_every=max(1, round(2 * WARMUP * steps)),
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        return Recipe(name=name, leaky=arm.leaky, control=arm.control, model=model, train=train)
+
+
+def load_plan(file: Path) -> Plan:
+    """Errors: ValueError if the file is missing, no TOML, or says something that does not fit, with where."""
+    said, where = read_toml(file), str(file)
+    return _built(Plan, said, where)
+
+
+def _built(kind: type[Plan], said: Mapping[str, Any], where: str) -> Plan:
+    tables: dict[str, Any] = {
+        "sizes": {name: build(Size, each, f"{where}: sizes.{name}") for name, each in said.get("sizes", {}).items()},
+        "arms": {name: _arm(each, f"{where}: recipes.{name}") for name, each in said.get("recipes", {}).items()},
+        "train": build(TrainConfig, said.get("train", {}), f"{where}: train"),
+    }
+    known = {"name", "corpora", "families", "sizes", "recipes", "train", *STAGES}
+    unknown = [key for key in said if key not in known]
+    missing = [key for key in known - {"train"} if key not in said]
+    if unknown or missing:
+        raise ValueError(
+            f"{where}: unknown {', '.join(unknown) or 'nothing'}; missing {', '.join(missing) or 'nothing'}"
+        )
+    try:
+        stages: dict[str, Any] = {name: stage(**_frozen(said[name])) for name, stage in STAGES.items()}
+        trials = tuple(
+            Settings(learning_rate=float(rate), weight_decay=float(decay), dropout=float(dropout))
+            for rate, decay, dropout in said["tuning"]["trials"]
+        )
+        stages["tuning"] = replace(stages["tuning"], trials=trials)
+        words: dict[str, Any] = {name: tuple(said[name]) for name in ("corpora", "families")}
+        return kind(name=said["name"], **words, **tables, **stages)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _arm(said: Mapping[str, Any], where: str) -> Arm:
+    try:
+        return Arm(**_frozen(said))
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+STAGES: Mapping[str, Any] = {"horizon": Horizon, "tuning": Tuning, "mix": Mix, "grid": Grid, "short": Short}
+
+
+def _frozen(said: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    if isinstance(said, dict):
+        return {key: _frozen(value) for key, value in said.items()}
+    return tuple(_frozen(each) for each in said) if isinstance(said, list) else said

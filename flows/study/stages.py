@@ -1,0 +1,212 @@
+"""The stages of a study: which runs each consists of, given what the stages before it found.
+
+Horizon, tuning and mix look at validation alone; what they choose is a function of their lines, so that a study that is
+interrupted goes on with the same choices.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.study.plan import Plan, Settings
+from model.config import Recipe
+
+Line = Mapping[str, Any]
+Lines = Mapping[str, Line]
+"""Finished runs by their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRun:
+    """One run of a study."""
+
+    name: str
+    """corpus/size/positions/recipe/stage[-trial]/steps/seed"""
+    stage: str
+    corpus: str
+    size: str
+    positions: str
+    family: str
+    trial: int | None
+    recipe: Recipe
+
+    def scored(self) -> bool:
+        """Whether the test split is looked at, and leaks are measured."""
+        return self.stage in ("grid", "short")
+
+
+Choice = tuple[str, str]
+"""Corpus and size."""
+
+
+def stages(plan: Plan, lines: Lines) -> Iterator[tuple[str, list[StudyRun]]]:
+    """Stage by stage, all of its runs. `lines` must hold those of a stage before the next is asked for."""
+    yield "horizon", horizon_runs(plan)
+    steps = chosen_steps(plan, lines)
+    yield "tuning", tuning_runs(plan, steps)
+    settings = chosen_settings(plan, lines, steps)
+    yield "mix", mix_runs(plan, steps, settings)
+    yield "short", short_runs(plan, steps, settings)
+    yield "grid", grid_runs(plan, steps, settings, winners(plan, lines, steps, settings))
+
+
+def horizon_runs(plan: Plan) -> list[StudyRun]:
+    asked = plan.horizon
+    return [
+        _run(plan, "horizon", corpus, size, "rotary", asked.recipe, steps, asked.seed, settings, trial)
+        for corpus, size in _choices(plan)
+        for trial, (steps, settings) in enumerate(_horizon_trials(plan, corpus, size))
+    ]
+
+
+def chosen_steps(plan: Plan, lines: Lines) -> dict[Choice, int]:
+    """The shortest length within the tolerance of the best, by validation bits per byte."""
+    chosen = {}
+    for corpus, size in _choices(plan):
+        found: dict[int, float] = {}
+        for run in horizon_runs(plan):
+            if (run.corpus, run.size) == (corpus, size):
+                steps = run.recipe.train.steps
+                found[steps] = min(found.get(steps, math.inf), score(lines[run.name]))
+        enough = min(found.values()) * (1 + plan.horizon.tolerance)
+        chosen[corpus, size] = min(steps for steps, bits in found.items() if bits <= enough)
+    return chosen
+
+
+def tuning_runs(plan: Plan, steps: Mapping[Choice, int]) -> list[StudyRun]:
+    return [
+        _run(plan, "tuning", *choice, "rotary", recipe, steps[choice], plan.tuning.seed, settings, trial)
+        for choice in _choices(plan)
+        for recipe in plan.tuning.recipes.values()
+        for trial, settings in enumerate(plan.tuning.trials)
+    ]
+
+
+def chosen_settings(plan: Plan, lines: Lines, steps: Mapping[Choice, int]) -> dict[tuple[str, str, str], Settings]:
+    """The best settings by corpus, size and family; of equal ones the first."""
+    best: dict[tuple[str, str, str], tuple[float, Settings]] = {}
+    for run in tuning_runs(plan, steps):
+        key, bits = (run.corpus, run.size, run.family), score(lines[run.name])
+        if key not in best or bits < best[key][0]:
+            best[key] = bits, plan.tuning.trials[run.trial or 0]
+    return {key: settings for key, (_, settings) in best.items()}
+
+
+def mix_runs(
+    plan: Plan, steps: Mapping[Choice, int], settings: Mapping[tuple[str, str, str], Settings]
+) -> list[StudyRun]:
+    runs = []
+    for corpus, size in _choices(plan):
+        if corpus in plan.mix.corpora and size in plan.mix.sizes:
+            for names in plan.mix.recipes.values():
+                for number, name in enumerate(names):
+                    recipe, _, positions = name.partition("@")
+                    trial = len(plan.tuning.trials) + number
+                    its = settings[corpus, size, _settings_of(plan, recipe)]
+                    length, seed = steps[corpus, size], plan.tuning.seed
+                    where = (corpus, size, positions or "rotary")
+                    runs.append(_run(plan, "tuning", *where, recipe, length, seed, its, trial))
+    return runs
+
+
+def winners(
+    plan: Plan, lines: Lines, steps: Mapping[Choice, int], settings: Mapping[tuple[str, str, str], Settings]
+) -> list[tuple[str, str, str, str]]:
+    """(corpus, size, positions, recipe) of each family's best mix."""
+    best: dict[tuple[str, str, str], tuple[float, StudyRun]] = {}
+    for run in mix_runs(plan, steps, settings):
+        key, bits = (run.corpus, run.size, run.family), score(lines[run.name])
+        if key not in best or bits < best[key][0]:
+            best[key] = bits, run
+    return [(run.corpus, run.size, run.positions, run.recipe.name) for _, run in best.values()]
+
+
+def grid_runs(
+    plan: Plan,
+    steps: Mapping[Choice, int],
+    settings: Mapping[tuple[str, str, str], Settings],
+    mixes: Sequence[tuple[str, str, str, str]],
+) -> list[StudyRun]:
+    """The rows; first those with the first positions, the rows of `more` before the others."""
+    grid = plan.grid
+    wanted: dict[tuple[str, str, str, str, int], None] = {}
+    for positions in grid.positions:
+        for recipe in sorted(grid.recipes, key=lambda name: name not in grid.more):
+            more = grid.more_seeds if positions == grid.positions[0] and recipe in grid.more else ()
+            for corpus, size in _choices(plan):
+                for seed in (*grid.seeds, *more):
+                    wanted[corpus, size, positions, recipe, seed] = None
+    for mixed in mixes:
+        for seed in (*grid.seeds, *grid.more_seeds):
+            wanted[*mixed, seed] = None
+    return [
+        _run(plan, "grid", corpus, size, positions, recipe, steps[corpus, size], seed, its, None)
+        for corpus, size, positions, recipe, seed in wanted
+        if size in plan.arms[recipe].views
+        for its in [settings[corpus, size, _settings_of(plan, recipe)]]
+    ]
+
+
+def short_runs(
+    plan: Plan, steps: Mapping[Choice, int], settings: Mapping[tuple[str, str, str], Settings]
+) -> list[StudyRun]:
+    short = plan.short
+    return [
+        _run(plan, "short", corpus, size, positions, recipe, round(steps[corpus, size] * part), seed, its, None)
+        for corpus, size in _choices(plan)
+        if corpus in short.corpora
+        for positions in short.positions
+        for recipe in short.recipes.get(size, ())
+        for its in [settings[corpus, size, _settings_of(plan, recipe)]]
+        for part in short.fractions
+        for seed in short.seeds
+    ]
+
+
+def score(line: Line) -> float:
+    """Validation bits per byte; of a run that diverged, more than any other's."""
+    bits = line["bits_per_byte"]
+    return float(bits) if bits is not None and math.isfinite(bits) else math.inf
+
+
+def _choices(plan: Plan) -> list[Choice]:
+    return [(corpus, size) for corpus in plan.corpora for size in plan.sizes]
+
+
+def _horizon_trials(plan: Plan, corpus: str, size: str) -> list[tuple[int, Settings]]:
+    asked = plan.horizon
+    return [
+        (steps, Settings(learning_rate=asked.learning_rate, weight_decay=asked.weight_decay, dropout=dropout))
+        for steps in asked.steps[corpus][size]
+        for dropout in asked.dropouts
+    ]
+
+
+def _settings_of(plan: Plan, recipe: str) -> str:
+    return plan.arms[recipe].settings or plan.arms[recipe].family
+
+
+def _run(
+    plan: Plan,
+    stage: str,
+    corpus: str,
+    size: str,
+    positions: str,
+    name: str,
+    steps: int,
+    seed: int,
+    settings: Settings,
+    trial: int | None,
+) -> StudyRun:
+    place = stage if trial is None else f"{stage}-{trial}"
+    return StudyRun(
+        name=f"{corpus}/{size}/{positions}/{name}/{place}/{steps}/{seed}",
+        stage=stage,
+        corpus=corpus,
+        size=size,
+        positions=positions,
+        family=plan.arms[name].family,
+        trial=trial,
+        recipe=plan.recipe(name, size, positions, steps, seed, settings),
+    )

@@ -1,0 +1,242 @@
+"""A study from its plan to its lines: choices, one line a run, resuming, and what is refused."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.study.lines import read_lines
+from flows.study.plan import Plan, load_plan
+from flows.study.run import StudySettings, check_caches, in_chunks, run_study
+from flows.study.stages import StudyRun, chosen_settings, chosen_steps, stages
+from flows.study_report.load import load_study
+from model.evaluate.leak_meter import MeterConfig
+from pipeline.errors import Failure
+from tests.model.tiny_cache import write_cache
+
+SHIPPED = Path(__file__).parents[2] / "data" / "studies" / "first_study.toml"
+
+SMALL = """
+name = "small"
+corpora = ["stories"]
+families = ["dense", "near"]
+train = {rows = 2, length = 16, evaluate_pieces = 64}
+sizes.mini = {layers = 1, dim = 16, heads = 2}
+
+[horizon]
+recipe = "dense"
+tolerance = 0.001
+seed = 9
+learning_rate = 2e-3
+weight_decay = 0.1
+dropouts = [0.0]
+steps.stories.mini = [4, 8]
+
+[tuning]
+seed = 9
+trials = [[2e-3, 0.1, 0.0], [4e-3, 0.1, 0.1]]
+recipes = {dense = "dense", near = "sentence"}
+
+[mix]
+corpora = ["stories"]
+sizes = ["mini"]
+recipes = {dense = ["dense@alibi"], near = ["windows"]}
+
+[grid]
+positions = ["rotary"]
+seeds = [0]
+recipes = ["dense", "sentence", "tag-leaky"]
+
+[short]
+corpora = ["stories"]
+positions = ["rotary"]
+seeds = [0]
+fractions = [0.5]
+recipes = {mini = ["sentence"]}
+
+[recipes.dense]
+family = "dense"
+views.mini = ["dense"]
+[recipes.sentence]
+family = "near"
+views.mini = ["dense", "sentence"]
+[recipes.windows]
+family = "near"
+views.mini = ["dense", "window(4)"]
+[recipes.tag-leaky]
+family = "near"
+settings = "dense"
+tags = true
+leaky = true
+views.mini = ["dense"]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("study")
+    (made / "small.toml").write_text(SMALL, encoding="utf-8")
+    write_cache(made / "cache")
+    return made
+
+
+@pytest.fixture(scope="module")
+def plan(folder: Path) -> Plan:
+    return load_plan(folder / "small.toml")
+
+
+def settings(folder: Path, out: str = "results") -> StudySettings:
+    meter = MeterConfig(fit_pieces=150, held_pieces=50, cuts=20)
+    caches = {"stories": folder / "cache"}
+    return StudySettings(caches=caches, out=folder / out, work=folder / "work" / out, measurers=1, meter=meter)
+
+
+def line(bits: float | None, name: str = "") -> dict[str, Any]:
+    return {"bits_per_byte": bits, "run": name}
+
+
+def test_every_run_leaves_a_line_that_the_report_reads_and_a_second_call_runs_nothing(folder: Path, plan: Plan) -> None:
+    said: list[tuple[str, int, int, str]] = []
+
+    def on_line(stage: str, done: int, of: int, line: Mapping[str, Any]) -> None:
+        said.append((stage, done, of, line["run"]))
+
+    run_study(plan, settings(folder), on_line)
+    counts = {stage: (done, of) for stage, done, of, _ in said}
+    assert counts.keys() == {"horizon", "tuning", "mix", "grid", "short"}
+    assert all(done == of for done, of in counts.values())
+    file = folder / "results" / "small.jsonl"
+    lines = read_lines(file)
+    assert [run for *_, run in said] == list(lines)
+    for name, one in lines.items():
+        scored = one["stage"] in ("grid", "short")
+        assert (one["test_bits_per_byte"] is not None) == (one["leak_free"] is not None) == scored, name
+        assert one["curve"][-1][0] == one["steps"]
+        if scored:
+            assert one["leak_free"] is not one["leaky"]
+            assert one["max_change"] < 1e-9 or one["leaky"]
+    leaky = next(one for one in lines.values() if one["leaky"])
+    assert leaky["attributes"].keys() == {"input_tag"}
+    assert leaky["leak_nats"] == leaky["attributes"]["input_tag"]["leak"] != 0
+    assert next(one for one in lines.values() if one["recipe"] == "dense")["leak_nats"] is None
+    assert next(one for one in lines.values() if one["recipe"] == "sentence")["leak_nats"] == 0
+    study = load_study(file)
+    assert study.articles.keys() == {name for name, one in lines.items() if one["stage"] in ("grid", "short")}
+    before = [each.read_bytes() for each in sorted(file.parent.iterdir())]
+    run_study(plan, settings(folder), lambda *_: pytest.fail("a finished run was run again"))
+    assert [each.read_bytes() for each in sorted(file.parent.iterdir())] == before
+
+    # interrupted: two lines are lost, one of them torn
+    text = file.read_text(encoding="utf-8").splitlines()
+    again = folder / "again" / file.name
+    again.parent.mkdir()
+    again.write_text("\n".join([*text[:-2], text[-2][:50]]), encoding="utf-8")
+    redone: list[str] = []
+    run_study(plan, settings(folder, "again"), lambda _stage, _done, _of, line: redone.append(line["run"]))
+    assert sorted(redone) == sorted(json.loads(each)["run"] for each in text[-2:])
+    scores = ("bits_per_byte", "test_bits_per_byte", "max_change", "curve")
+    for name, one in read_lines(again).items():
+        assert [one[key] for key in scores] == [lines[name][key] for key in scores]
+
+
+def test_the_shortest_length_within_the_tolerance_and_the_best_settings_are_chosen(plan: Plan) -> None:
+    walk = stages(plan, {})
+    _, horizon = next(walk)
+    assert [run.recipe.train.steps for run in horizon] == [4, 8]
+    key = ("stories", "mini")
+    assert chosen_steps(plan, {horizon[0].name: line(2.0), horizon[1].name: line(1.9)})[key] == 8
+    lines = {horizon[0].name: line(2.0), horizon[1].name: line(1.999)}
+    assert chosen_steps(plan, lines)[key] == 4
+    tuning = next(dict([each]) for each in stages_after(plan, lines))["tuning"]
+    assert [(run.family, run.trial) for run in tuning] == [("dense", 0), ("dense", 1), ("near", 0), ("near", 1)]
+    bits = (2.0, None, 2.0, 1.9)  # the second diverged
+    lines |= {run.name: line(each) for run, each in zip(tuning, bits, strict=True)}
+    chosen = chosen_settings(plan, lines, {key: 4})
+    assert chosen[*key, "dense"] == plan.tuning.trials[0]
+    assert chosen[*key, "near"] == plan.tuning.trials[1]
+
+
+def stages_after(plan: Plan, lines: dict[str, dict[str, Any]]) -> Any:
+    walk = stages(plan, lines)
+    next(walk)
+    return walk
+
+
+def every_stage(plan: Plan) -> dict[str, list[StudyRun]]:
+    """All stages of a plan where every run scores the same."""
+    lines: dict[str, dict[str, Any]] = {}
+    found = {}
+    for stage, runs in stages(plan, lines):
+        found[stage] = runs
+        lines |= {run.name: line(1.0) for run in runs}
+    return found
+
+
+def test_the_shipped_plan_is_fair_and_has_the_rows_that_it_must_have() -> None:
+    plan = load_plan(SHIPPED)
+    found = every_stage(plan)
+    names = [run.name for runs in found.values() for run in runs]
+    assert len(set(names)) == len(names)
+    for corpus in plan.corpora:
+        for size in plan.sizes:
+            trials = [
+                run for stage in ("tuning", "mix") for run in found[stage] if (run.corpus, run.size) == (corpus, size)
+            ]
+            counts = {family: sum(run.family == family for run in trials) for family in plan.families}
+            assert len(set(counts.values())) == 1, counts
+    rows = {(run.corpus, run.size, run.positions, run.recipe.name) for run in found["grid"]}
+    for recipe in plan.grid.recipes:
+        assert {(corpus, size, positions, recipe) for corpus in plan.corpora for size in plan.sizes
+                for positions in plan.grid.positions} <= rows  # fmt: skip
+    tested = {run.recipe.train.seed for run in found["grid"]}
+    assert plan.tuning.seed not in tested
+    assert plan.horizon.seed not in tested
+    # a control differs from what it controls in one thing
+    arms = plan.arms
+    for control, of in (("cut", "sentence"), ("sentence+pos-permuted", "sentence+pos"), ("pos-leaky", "pos")):
+        assert arms[control].views == arms[of].views
+        assert (arms[control].settings or arms[control].family) == (arms[of].settings or arms[of].family)
+
+
+def test_chunks_hold_runs_of_one_shape_each_run_once() -> None:
+    runs = every_stage(load_plan(SHIPPED))["grid"]
+    chunks = list(in_chunks(runs))
+    assert sorted(run.name for chunk in chunks for run in chunk) == sorted(run.name for run in runs)
+    for chunk in chunks:
+        assert len({(run.recipe.model.views, run.recipe.model.positions, run.size) for run in chunk}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[recipes.windows]", "[recipes.window]"), "there is no recipe 'windows'; write a table [recipes.windows]"),
+        (('settings = "dense"', 'settings = "grammar"'), "'grammar' is no family"),
+        (('["dense@alibi"]', '["dense@alibi", "dense@learned"]'), "give each family as many"),
+        (('views.mini = ["dense", "window(4)"]', 'views.midi = ["dense"]'), "a size 'midi' that [sizes] does not know"),
+        (("[short]", "[shorts]"), "unknown shorts; missing short"),
+        (("tolerance = 0.001", "tolerence = 0.001"), "tolerence"),
+        (("rows = 2", "rows = 0"), "rows is 0"),
+        (("tags = true", "tag = true"), "recipes.tag-leaky"),
+    ],
+)
+def test_a_plan_that_does_not_fit_says_where(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    file = tmp_path / "plan.toml"
+    assert change[0] in SMALL
+    file.write_text(SMALL.replace(*change), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"plan\.toml") as error:
+        load_plan(file)
+    assert said in str(error.value)
+
+
+def test_a_corpus_without_a_cache_and_caches_of_two_tokenizers_are_refused(folder: Path, plan: Plan) -> None:
+    with pytest.raises(ValueError, match=r"reads 'stories'; name its cache, as in --cache stories=FOLDER"):
+        check_caches(plan, {})
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "study.jsonl"
+    file.write_text('{"run": "a"}\nnonsense\n{"run": "b"}\n', encoding="utf-8")
+    with pytest.raises(Failure, match=r"line 2 is damaged .* its run is done again"):
+        read_lines(file)
