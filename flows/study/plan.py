@@ -86,12 +86,13 @@ class Mix:
 class Grid:
     """The rows of the tables."""
 
-    positions: tuple[str, ...]
     seeds: tuple[int, ...]
-    recipes: tuple[str, ...]
+    recipes: Mapping[str, tuple[str, ...]]
+    """By positions."""
     more_seeds: tuple[int, ...] = ()
     """Further seeds of the recipes of `more`, with the first positions."""
-    more: tuple[str, ...] = ()
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         named = [
-            *(self.horizon.recipe, *self.tuning.recipes.values(), *self.grid.recipes, *self.grid.more),
+            *(self.horizon.recipe, *self.tuning.recipes.values()),
+            *(name for by in (self.grid.recipes, self.grid.more) for names in by.values() for name in names),
             *(name.partition("@")[0] for names in self.mix.recipes.values() for name in names),
             *(name for names in self.short.recipes.values() for name in names),
         ]

@@ -131,10 +131,12 @@ def grid_runs(
     """The rows; first those with the first positions, the rows of `more` before the others."""
     grid = plan.grid
     wanted: dict[tuple[str, str, str, str, int], None] = {}
-    for positions in grid.positions:
-        for recipe in sorted(grid.recipes, key=lambda name: name not in grid.more):
-            more = grid.more_seeds if positions == grid.positions[0] and recipe in grid.more else ()
+    for positions, recipes in grid.recipes.items():
+        first = positions == next(iter(grid.recipes))
+        decisive = {name for names in grid.more.values() for name in names} if first else set()
+        for recipe in sorted(recipes, key=lambda name: name not in decisive):
             for corpus, size in _choices(plan):
+                more = grid.more_seeds if first and recipe in grid.more.get(size, ()) else ()
                 for seed in (*grid.seeds, *more):
                     wanted[corpus, size, positions, recipe, seed] = None
     for mixed in mixes:

@@ -45,9 +45,8 @@ sizes = ["mini"]
 recipes = {dense = ["dense@alibi"], near = ["windows"]}
 
 [grid]
-positions = ["rotary"]
 seeds = [0]
-recipes = ["dense", "sentence", "tag-leaky"]
+recipes.rotary = ["dense", "sentence", "tag-leaky"]
 
 [short]
 corpora = ["stories"]
@@ -187,9 +186,9 @@ def test_the_shipped_plan_is_fair_and_has_the_rows_that_it_must_have() -> None:
             counts = {family: sum(run.family == family for run in trials) for family in plan.families}
             assert len(set(counts.values())) == 1, counts
     rows = {(run.corpus, run.size, run.positions, run.recipe.name) for run in found["grid"]}
-    for recipe in plan.grid.recipes:
-        assert {(corpus, size, positions, recipe) for corpus in plan.corpora for size in plan.sizes
-                for positions in plan.grid.positions} <= rows  # fmt: skip
+    for positions, recipes in plan.grid.recipes.items():
+        places = {(corpus, size, positions) for corpus in plan.corpora for size in plan.sizes}
+        assert {(*place, recipe) for place in places for recipe in recipes} <= rows
     tested = {run.recipe.train.seed for run in found["grid"]}
     assert plan.tuning.seed not in tested
     assert plan.horizon.seed not in tested
