@@ -128,20 +128,21 @@ def grid_runs(
     settings: Mapping[tuple[str, str, str], Settings],
     mixes: Sequence[tuple[str, str, str, str]],
 ) -> list[StudyRun]:
-    """The rows; first those with the first positions, the rows of `more` before the others."""
+    """The rows: those of `more` and the best mixes, then the others with the first positions, then other positions."""
     grid = plan.grid
-    wanted: dict[tuple[str, str, str, str, int], None] = {}
-    for positions, recipes in grid.recipes.items():
-        first = positions == next(iter(grid.recipes))
-        decisive = {name for names in grid.more.values() for name in names} if first else set()
-        for recipe in sorted(recipes, key=lambda name: name not in decisive):
-            for corpus, size in _choices(plan):
-                more = grid.more_seeds if first and recipe in grid.more.get(size, ()) else ()
-                for seed in (*grid.seeds, *more):
-                    wanted[corpus, size, positions, recipe, seed] = None
-    for mixed in mixes:
-        for seed in (*grid.seeds, *grid.more_seeds):
-            wanted[*mixed, seed] = None
+    first = next(iter(grid.recipes))
+    decisive = {name for names in grid.more.values() for name in names}
+    names = [(positions, name) for positions, some in grid.recipes.items() for name in some]
+    names.sort(key=lambda each: each[0] != first or each[1] not in decisive)
+    rows = [
+        (corpus, size, positions, name, seed)
+        for positions, name in names
+        for corpus, size in _choices(plan)
+        for seed in (*grid.seeds, *(grid.more_seeds if positions == first and name in grid.more.get(size, ()) else ()))
+    ]
+    mixed = [(*mix, seed) for mix in mixes for seed in (*grid.seeds, *grid.more_seeds)]
+    count = sum(positions == first and name in decisive for _, _, positions, name, _ in rows)
+    wanted = dict.fromkeys([*rows[:count], *mixed, *rows[count:]])
     return [
         _run(plan, "grid", corpus, size, positions, recipe, steps[corpus, size], seed, its, None)
         for corpus, size, positions, recipe, seed in wanted
