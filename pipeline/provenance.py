@@ -23,10 +23,12 @@ def command() -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with `+changes` if tracked files differ.
+    """What VALENCY_COMMIT says, or the checkout's commit, with `+changes` if tracked files differ, or the version.
 
-    Where git knows none (a copy of a checkout on another machine): what VALENCY_COMMIT says, or else the version.
+    The variable first: a copy of a working tree on another machine may hold a git folder of another state.
     """
+    if said := os.environ.get("VALENCY_COMMIT"):
+        return said
     root = Path(__file__).resolve().parents[1]
     try:
         if (root / ".git").exists():
@@ -34,7 +36,7 @@ def commit() -> str:
             return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         pass  # no git here, or the folder belongs to somebody else
-    return os.environ.get("VALENCY_COMMIT", f"valency {_version('valency')}")
+    return f"valency {_version('valency')}"
 
 
 def versions() -> dict[str, str]:
