@@ -7,21 +7,20 @@ follows from the lines of earlier ones, so an interrupted study goes on as if it
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from flows.study.lines import append_line, join_articles, read_lines
+from flows.study.ledger import Ledger, OnLine
+from flows.study.lines import join_articles
 from flows.study.plan import Plan
 from flows.study.stages import StudyRun, stages
-from flows.study.worker import Place, leak_of, leaks_told, train_on, weights_file
-from model.config import Recipe
-from model.evaluate.given import attributes_of
-from model.evaluate.leak_meter import Leak, MeterConfig
+from flows.study.worker import Place, train_on
+from model.evaluate.leak_meter import MeterConfig
 from model.packed.lane import LaneShape
 from pipeline.cache.layout import Cache
 from pipeline.errors import Failure
@@ -30,9 +29,6 @@ from pipeline.provenance import cores
 CHUNK_STEPS = 12_000
 """About as many steps are sent to a device at once: half a minute of a GPU. Fewer, and lanes are built too often; more,
 and at the end of a stage one device works while the others wait."""
-
-Columns = tuple[str, str, bool]
-"""What decides the columns that a model is given: corpus, control, whether leaky."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,57 +49,28 @@ class StudySettings:
     meter: MeterConfig = field(default_factory=MeterConfig)
 
 
-@dataclass(slots=True)
-class _Ended:
-    """A run that is trained, and whose leaks are being measured."""
-
-    run: StudyRun
-    line: dict[str, Any]
-    leak: Future[tuple[bool, float]] | None
-    told: Future[dict[str, Leak]] | None
-
-    def ready(self) -> bool:
-        return all(each is None or each.done() for each in (self.leak, self.told))
-
-
-def run_study(plan: Plan, settings: StudySettings, on_line: Callable[[str, int, int, Mapping[str, Any]], None]) -> None:
-    """Run what is missing of a study. on_line: (stage, runs done, runs of the stage, the line).
+def run_study(plan: Plan, settings: StudySettings, on_line: OnLine) -> None:
+    """Run what is missing of a study.
 
     Errors: ValueError if a corpus has no cache or two have different tokenizers; Failure if a device or a measurement
     fails: what is finished stays.
     """
     check_caches(plan, settings.caches)
-    file = settings.out / f"{plan.name}.jsonl"
-    together = settings.out / f"{plan.name}.articles.parquet"
     place = Place(
         study=plan.name,
         caches=settings.caches,
         articles=settings.work / plan.name / "articles",
         weights=settings.work / plan.name / "weights",
     )
-    lines = read_lines(file)
-    spawn = get_context("spawn")
+    file = settings.out / f"{plan.name}.jsonl"
     measurers = settings.measurers or max(1, cores() - 2 * len(settings.devices))
-    with _Devices(settings, place) as devices, ProcessPoolExecutor(measurers, mp_context=spawn) as pool:
-        told = _tell_leaks(plan, settings, pool)
-        for stage, runs in stages(plan, lines):
-            missing = [run for run in runs if run.name not in lines]
-            waiting: list[_Ended] = []
-            by_name = {run.name: run for run in missing}
-            for line in devices.train(missing):
-                run = by_name[line["run"]]
-                leak = pool.submit(leak_of, run, place) if run.scored() else None
-                waiting.append(_Ended(run, line, leak, told.get((run.corpus, run.recipe.control, run.recipe.leaky))))
-                for ended in [each for each in waiting if each.ready()]:
-                    waiting.remove(ended)
-                    _finish(ended, file, lines, place)
-                    on_line(
-                        stage, len(runs) - len(missing) + sum(name in lines for name in by_name), len(runs), ended.line
-                    )
-            for ended in waiting:
-                _finish(ended, file, lines, place)
-                on_line(stage, sum(run.name in lines for run in runs), len(runs), ended.line)
-            join_articles(place.articles, together)
+    with _Devices(settings, place) as devices, ProcessPoolExecutor(measurers, get_context("spawn")) as pool:
+        ledger = Ledger(plan, file, place, pool, settings.meter, on_line)
+        for stage, runs in stages(plan, ledger.lines):
+            with ledger.stage(stage, runs) as missing:
+                for line in devices.train(list(missing.values())):
+                    ledger.add(missing[line["run"]], line)
+            join_articles(place.articles, file.with_suffix(".articles.parquet"))
 
 
 def check_caches(plan: Plan, caches: Mapping[str, Path]) -> None:
@@ -115,42 +82,6 @@ def check_caches(plan: Plan, caches: Mapping[str, Path]) -> None:
                   for corpus in plan.corpora}  # fmt: skip
     if len(set(tokenizers.values())) > 1:
         raise ValueError(f"the caches have tokenizers {tokenizers}; a study compares perplexity, so make them with one")
-
-
-def _finish(ended: _Ended, file: Path, lines: dict[str, Any], place: Place) -> None:
-    """Put what leak measurement found into the line, and the line where it stays."""
-    line, recipe = ended.line, ended.run.recipe
-    if ended.leak:
-        line["leak_free"], line["max_change"] = ended.leak.result()
-        weights_file(place, ended.run).unlink(missing_ok=True)
-    attributes = attributes_of(recipe)
-    if attributes and ended.told:
-        told = ended.told.result()
-        leaks = sorted((told[name] for name in attributes), key=lambda leak: (-leak.leak, -leak.gain))
-        line["attributes"] = {
-            leak.attribute: {"gain": round(leak.gain, 5), "leak": round(leak.leak, 5)} for leak in leaks
-        }
-        line["gain_nats"], line["leak_nats"] = round(leaks[0].gain, 5), round(leaks[0].leak, 5)
-    append_line(file, line)
-    lines[ended.run.name] = line
-
-
-def _tell_leaks(
-    plan: Plan, settings: StudySettings, pool: ProcessPoolExecutor
-) -> dict[Columns, Future[dict[str, Leak]]]:
-    """Begin to measure the attributes that the recipes give, once for all recipes that give the same columns."""
-    wanted: dict[tuple[str, bool], set[str]] = {}
-    recipes: dict[tuple[str, bool], Recipe] = {}
-    for name, arm in plan.arms.items():
-        for size in arm.views:
-            recipe = plan.recipe(name, size, "rotary", 10, 0, plan.tuning.trials[0])
-            wanted.setdefault((arm.control, arm.leaky), set()).update(attributes_of(recipe))
-            recipes[arm.control, arm.leaky] = recipe
-    return {
-        (corpus, *key): pool.submit(leaks_told, settings.caches[corpus], recipes[key], sorted(names), settings.meter)
-        for key, names in wanted.items()
-        for corpus in plan.corpora
-    }
 
 
 class _Devices:

@@ -18,6 +18,8 @@ DRAWN = ("dense", "windows", "cut", "sentence", "sentence+pos", "pos", "random-s
 """Recipes whose curves are drawn: more lines than these cannot be told apart. One colour each, in every picture."""
 COLOURS = dict(zip(DRAWN, ("#000000", *PALETTE[1:6], PALETTE[0]), strict=True))
 GROUPS = ((REACH, PALETTE[0]), (SENTENCES, PALETTE[1]), (GRAMMAR, PALETTE[2]))
+WIDEST_LABEL = 1.9
+"""Inches of a legend's entry, mark and all, for the longest name that is drawn."""
 GRID: dict[str, Any] = {"color": "#e4e4e0", "linewidth": 0.8}
 
 
@@ -144,5 +146,6 @@ def _with_legend(figure: Figure, panels: Sequence[Axes], title: str) -> str | No
     if not named:
         return None
     order = sorted(named, key=lambda name: rank("recipe", name))
-    figure.legend([named[n] for n in order], order, loc="outside lower center", ncols=min(len(order), 7), frameon=False)
+    columns = min(len(order), int(figure.get_figwidth() / WIDEST_LABEL))
+    figure.legend([named[n] for n in order], order, loc="outside lower center", ncols=columns, frameon=False)
     return svg(figure, title)
