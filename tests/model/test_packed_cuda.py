@@ -1,4 +1,4 @@
-"""Packed training on a GPU: compiled and captured steps end where the plain loop ends; test_packed is the CPU's twin."""
+"""Packed training on a GPU: compiled and captured steps end where the plain loop ends. On the CPU: test_packed."""
 
 from dataclasses import replace
 from pathlib import Path
