@@ -10,9 +10,10 @@ from typing import Any
 from flows.study.lines import append_line, read_lines
 from flows.study.plan import Plan
 from flows.study.stages import StudyRun
-from flows.study.worker import Place, leak_of, leaks_told, weights_file
+from flows.study.worker import Place, leak_of, leaks_told, made_from, weights_file
 from model.evaluate.given import attributes_of
 from model.evaluate.leak_meter import Leak, MeterConfig
+from pipeline.errors import Failure
 
 OnLine = Callable[[str, int, int, Mapping[str, Any]], None]
 """(stage, runs done, runs of the stage, the line)."""
@@ -57,6 +58,9 @@ class Ledger:
         """The runs of a stage that have no line yet, by name. In the end, whatever became of the rest, those that were
         trained get their lines."""
         self._stage = name, runs
+        for run in runs:
+            if run.name in self.lines:
+                self._check(run)
         missing = {run.name: run for run in runs if run.name not in self.lines}
         for run in missing.values():
             self._tell_leaks(run)  # while the runs train
@@ -70,6 +74,15 @@ class Ledger:
         leak = self.pool.submit(leak_of, run, self.place) if run.scored() else None
         self._waiting.append(Ended(run, line, leak, self._tell_leaks(run)))
         self._settle([ended for ended in self._waiting if ended.ready()])
+
+    def _check(self, run: StudyRun) -> None:
+        """Errors: Failure if a finished run had other settings or other data than the plan gives it now."""
+        now, before = made_from(run.recipe, self.place.caches[run.corpus]), self.lines[run.name].get("made_from")
+        if before != now:
+            raise Failure(
+                f"{self.file}: {run.name} was made from {before}, and the plan now makes it from {now}; bring plan and "
+                f"cache back, or give the plan another name"
+            )
 
     def _tell_leaks(self, run: StudyRun) -> "Future[dict[str, Leak]]":
         """The readings of the leak meter on the columns that a run's model is given, begun at first need."""

@@ -7,16 +7,20 @@ lie in files of their own, one a run; `join_articles` makes the one file that th
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import fields, is_dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.study.stages import StudyRun
 from model.columns import Split
+from model.config import Recipe
 from model.packed.train import PackedResult
 from pipeline.errors import Failure
 
@@ -37,7 +41,8 @@ def read_lines(file: Path) -> dict[str, dict[str, Any]]:
     the last is damaged."""
     if not file.exists():
         return {}
-    whole = file.read_text(encoding="utf-8").splitlines()
+    text = file.read_text(encoding="utf-8")
+    whole = text.splitlines()
     lines = {}
     for number, text in enumerate(whole, start=1):
         try:
@@ -48,7 +53,9 @@ def read_lines(file: Path) -> dict[str, dict[str, Any]]:
                 raise Failure(
                     f"{file}, line {number} is damaged ({error}); take it out, and its run is done again"
                 ) from error
-            file.write_text("".join(f"{text}\n" for text in whole[:-1]), encoding="utf-8")
+            whole.pop()
+    if text != (mended := "".join(f"{line}\n" for line in whole)):  # else the next line would be glued to the last
+        file.write_text(mended, encoding="utf-8")
     return lines
 
 
@@ -125,24 +132,43 @@ def articles_file(folder: Path, run: StudyRun) -> Path:
     return folder / f"{run.name.replace('/', '__')}.parquet"
 
 
-def join_articles(folder: Path, together: Path) -> None:
-    """One file of all articles: those that stand in it already, and those of the folder."""
+def join_articles(folder: Path, together: Path, runs: Collection[str]) -> None:
+    """One file of the articles of these runs: those of the folder, and of runs that are not there what it held before.
+
+    Files of the folder are newer: a run that is done again has other articles.
+    """
     tables = [pq.read_table(each, schema=SCHEMA) for each in sorted(folder.glob("*.parquet"))]
+    newer = {run for table in tables for run in table["run"].unique().to_pylist()}
     if together.exists():
-        tables.insert(0, pq.read_table(together, schema=SCHEMA))
+        before = pq.read_table(together, schema=SCHEMA)
+        tables.append(before.filter(pc.invert(_among(before, newer))))
     if not tables:
         return
     table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    table = table.filter(_among(table, runs))
     order = np.lexsort([table[name].cast(pa.string()).to_numpy() for name in ("document", "split", "run")])
-    table = table.take(pa.array(order))
-    keys = [
-        tuple(row)
-        for row in zip(*(table[name].cast(pa.string()).to_pylist() for name in SCHEMA.names[:3]), strict=True)
-    ]
-    first = [number for number, key in enumerate(keys) if number == 0 or key != keys[number - 1]]
     beside = together.with_suffix(".tmp")
-    pq.write_table(table.take(pa.array(first)), beside, compression="zstd")
+    pq.write_table(table.take(pa.array(order)), beside, compression="zstd")
     beside.replace(together)
+
+
+def _among(table: pa.Table, runs: Collection[str]) -> pa.ChunkedArray:
+    """Which rows are of these runs."""
+    return pc.is_in(table["run"].cast(pa.string()), pa.array(sorted(runs), pa.string()))
+
+
+def settings_digest(recipe: Recipe) -> str:
+    """Twelve hex digits over all settings that are not at their default, so that a new setting changes no digest."""
+    return sha256(json.dumps(_said(recipe), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _said(settings: Any) -> dict[str, Any]:
+    values = {each.name: (getattr(settings, each.name), each) for each in fields(settings)}
+    return {
+        name: _said(value) if is_dataclass(value) else value
+        for name, (value, each) in values.items()
+        if is_dataclass(value) or value != each.default
+    }
 
 
 def _bits_per_byte(result: PackedResult, split: str) -> float | None:

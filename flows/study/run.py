@@ -70,7 +70,7 @@ def run_study(plan: Plan, settings: StudySettings, on_line: OnLine) -> None:
             with ledger.stage(stage, runs) as missing:
                 for line in devices.train(list(missing.values())):
                     ledger.add(missing[line["run"]], line)
-            join_articles(place.articles, file.with_suffix(".articles.parquet"))
+            join_articles(place.articles, file.with_suffix(".articles.parquet"), ledger.lines)
 
 
 def check_caches(plan: Plan, caches: Mapping[str, Path]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from flows.study.lines import line_of, write_articles
+from flows.study.lines import line_of, settings_digest, write_articles
 from flows.study.stages import StudyRun
 from model.columns import PiecesLayer, Split, read_layer
 from model.config import Recipe
@@ -73,7 +73,8 @@ def trained(
             write_articles(place.articles, run, result, result.run.splits)
             place.weights.mkdir(parents=True, exist_ok=True)
             save_file(dict(result.weights), weights_file(place, run))
-        yield line_of(place.study, run, result, made_by)
+        line = line_of(place.study, run, result, made_by)
+        yield line | {"made_from": made_from(run.recipe, place.caches[run.corpus])}
 
 
 def weights_file(place: Place, run: StudyRun) -> Path:
@@ -98,7 +99,7 @@ def leak_of(run: StudyRun, place: Place) -> tuple[bool, float]:
         closers=tokenizer.encode('."\n').tolist(),
         stored=stored,
     )
-    return found.leak_free and not recipe.leaky, found.max_change
+    return found.leak_free, found.max_change
 
 
 def leaks_told(cache: Path, recipe: Recipe, attributes: Sequence[str], config: MeterConfig) -> dict[str, Leak]:
@@ -111,6 +112,16 @@ def leaks_told(cache: Path, recipe: Recipe, attributes: Sequence[str], config: M
     alike: Any = annotators[names[0]] if recipe.control == "none" else annotators
     meter = LeakMeter(splits["train"], splits["validation"], alike, config)
     return {name: meter.measure(name) for name in attributes}
+
+
+def made_from(recipe: Recipe, cache: Path) -> dict[str, str]:
+    """Digests of a run's settings and of what it read: a line is good for a plan as long as both stay."""
+    return {"recipe": settings_digest(recipe), "pieces": pieces_digest(cache)}
+
+
+@lru_cache(maxsize=4)
+def pieces_digest(cache: Path) -> str:
+    return layer_of(cache).digest()
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""Tags permuted by word type: every type has one tag, often the wrong one, and tags are about as frequent as before.
+"""Tags permuted by word type: every type has one tag, often the wrong one, and tags are nearly as frequent as before.
 
 The type of a word so far is the tuple of its pieces up to this one; a whole word's is that of its last. Tags keep what
 they say of a word's identity and lose what they say of grammar: the word before has another word's part of speech.

@@ -5,7 +5,7 @@ step by step is handed one piece at a time; any other is given every cut text as
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, assert_never, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from model.columns import ATTRIBUTES as COLUMNS
 from model.config import Recipe
 from model.context import NO_TAG
 from model.evaluate.leak import Annotator, WholeWordTags
-from model.views import And, Named, Not, Or, View
+from model.views import And, Named, Not, Or, Random, View
 
 if TYPE_CHECKING:
     from pipeline.prefix import PieceAttributes, PrefixState
@@ -90,11 +90,13 @@ def _masks(view: View) -> Iterator[str]:
     match view:
         case Named(name):
             yield name
-        case Not(of):
+        case Not(of) | Random(of):  # how many keys are drawn says what the view would have said
             yield from _masks(of)
         case And(left, right) | Or(left, right):
             yield from _masks(left)
             yield from _masks(right)
+        case _:
+            assert_never(view)
 
 
 @runtime_checkable

@@ -87,7 +87,7 @@ class Lane:
 
         self.pieces = table(len(ROWS), shape.pieces, dtype=torch.int32)
         self.sources = table(shape.steps, shape.rows, shape.length, dtype=torch.int32)
-        self.rates, self.decays, self.losses = table(shape.steps), table(shape.steps), table(shape.steps)
+        self.rates, self.decays = table(shape.steps), table(shape.steps)
         self.held_out = table(shape.batches, shape.rows, shape.length, dtype=torch.int32)
         self.nats = table(shape.batches, shape.rows, dtype=torch.float64)
         """Of each row of `held_out`, by the latest evaluation."""
@@ -128,14 +128,13 @@ class Lane:
         if self.stream is None:
             self.adam.param_groups[0]["lr"] = float(self.rate)
         with self._precision():
-            loss, nats = self.objective(batch.ids, batch.context, batch.targets, self.step[0])
+            loss, _ = self.objective(batch.ids, batch.context, batch.targets, self.step[0])
         loss.backward()
         nn.utils.clip_grad_norm_(self.weights, self.shape.clip, foreach=True)
         with torch.no_grad():
             torch._foreach_mul_(self.matrices, self.kept)  # decoupled decay comes before Adam's step
         self.adam.step()
         self.adam.zero_grad()
-        self.losses[self.step] = nats[None]
         self.step += 1
 
     @torch.no_grad()

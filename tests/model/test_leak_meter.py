@@ -219,6 +219,9 @@ def test_closed_tag_is_the_latest_key_that_may_be_seen(seed: int) -> None:
         (ModelConfig(views=("dense", "sentences(2) | window(4)")), ("word_place", "sentence_place")),
         (ModelConfig(views=("~pos",)), ("input_tag", "closed_tag", "word_open", "word_place")),
         (ModelConfig(views=("pos & sentence",)), tuple(GIVEN)),
+        # as many keys as the view has: their number says what the view would have said
+        (ModelConfig(views=("random(sentence)",)), ("word_place", "sentence_place")),
+        (ModelConfig(views=("random(pos)",)), ("input_tag", "closed_tag", "word_open", "word_place")),
     ],
 )
 def test_attributes_that_a_recipe_gives(model: ModelConfig, told: tuple[str, ...]) -> None:

@@ -26,7 +26,10 @@ RECIPES = (
     Recipe(name="learned", model=replace(MODEL, positions="learned", views=("pos",)), train=replace(TRAIN, seed=1)),
     Recipe(name="alibi", model=replace(MODEL, positions="alibi", dropout=0.0), train=TRAIN),
     Recipe(name="mixed", model=MODEL, train=replace(TRAIN, precision="bf16-mixed", steps=20)),
+    Recipe(name="wild", model=MODEL, train=replace(TRAIN, learning_rate=1e18, warmup=0)),
+    Recipe(name="again", model=replace(MODEL, dropout=0.1), train=replace(TRAIN, seed=5, steps=20, weight_decay=0.0)),
 )
+"""The last two and the first have one shape: with one lane they share a captured graph, whatever became of the others."""
 
 
 def packed(cache: Path, recipes: tuple[Recipe, ...], lanes: int) -> dict[str, PackedResult]:
@@ -41,6 +44,9 @@ def test_captured_runs_end_as_plain_ones_whatever_they_are_packed_with(tmp_path:
     together, alone = packed(cache, RECIPES, lanes=3), packed(cache, RECIPES[::-1], lanes=1)
     for recipe in RECIPES:
         one, other = together[recipe.name], alone[recipe.name]
+        if recipe.name == "wild":
+            assert one.diverged
+            continue
         assert one.curve == other.curve
         assert all(torch.equal(weight, other.weights[name]) for name, weight in one.weights.items())
         train(cache, recipe, tmp_path / recipe.name, device="cuda")
