@@ -29,7 +29,7 @@ RECIPES = (
     Recipe(name="wild", model=MODEL, train=replace(TRAIN, learning_rate=1e18, warmup=0)),
     Recipe(name="again", model=replace(MODEL, dropout=0.1), train=replace(TRAIN, seed=5, steps=20, weight_decay=0.0)),
 )
-"""The last two and the first have one shape: with one lane they share a captured graph, whatever became of the others."""
+"""The last two and the first have one shape: with one lane they share a captured graph, even after one diverged."""
 
 
 def packed(cache: Path, recipes: tuple[Recipe, ...], lanes: int) -> dict[str, PackedResult]:
