@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexicons.compile.conllu import Word, sentences
-from lexicons.compile.upos import count_pairs
+from lexicons.compile.upos import threshold_curve
 from lexicons.morphology import unknown_noun
 from lexicons.pronouns import pronoun, pronoun_of
 from lexicons.upos import UPOS, UPOS_INDEX, lift_table
@@ -29,7 +29,6 @@ from lexicons.verbnet import Slot, classes, frames
 from lexicons.wordnet import named, semantic
 
 POSITIONS = {"nsubj": "subject", "obj": "object", "iobj": "second_object", "obl": "oblique"}
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 class Filler(NamedTuple):
@@ -94,16 +93,11 @@ def _share(verdicts: list[bool] | NDArray[np.bool_]) -> float:
 
 
 def tag_pairs(treebank: Path) -> Iterator[dict[str, float]]:
-    """One row a threshold: threshold, tag pairs kept (unordered), share of arcs, share of pairs of words."""
-    pairs, arcs = (counts.sum(axis=-1) for counts in count_pairs(treebank))
+    """The curve of the table that ships, on this treebank (lexicons.compile.upos.threshold_curve)."""
     lift = np.zeros((len(UPOS), len(UPOS)))
     for row in lift_table():
         lift[UPOS_INDEX[row["tag"]], UPOS_INDEX[row["other"]]] = float(row["lift"])
-    for threshold in THRESHOLDS:
-        kept = lift >= threshold
-        shares = {"arcs": arcs[kept].sum() / arcs.sum(), "pairs_of_words": pairs[kept].sum() / pairs.sum()}
-        rounded = {name: round(float(share), 4) for name, share in shares.items()}
-        yield {"threshold": threshold, "tag_pairs": int(np.triu(kept).sum()), **rounded}
+    return threshold_curve(lift, treebank)
 
 
 def fillers(words: list[Word]) -> Iterator[Filler]:
