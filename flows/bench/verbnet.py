@@ -61,7 +61,7 @@ def bench_verbnet(nltk_data: Path, model: str | None = None) -> dict[str, Any]:
         found = list(examples(nltk_data))
     except LookupError as error:
         raise ValueError(
-            f"{nltk_data} holds no corpora/verbnet3.zip; name the folder of corpora with --data"
+            f"{nltk_data} lacks corpora/verbnet3.zip or corpora/wordnet.zip; name the folder above it with --data"
         ) from error
     documents = [
         Document(id=f"{place:05d}", source="verbnet3", split="test", language="en", text=example.text)

@@ -26,6 +26,9 @@ NAMING = tuple(UPOS_INDEX[tag] for tag in ("NOUN", "PROPN", "PRON", "NUM", "SYM"
 BEST: dict[str, str] = {"subject": "nsubj", "object": "obj", "second_object": "iobj", "oblique": "obl"}
 """The relation that a slot's position is the name of."""
 
+FILLED = 3.0
+"""Worth of a filled slot, whatever fills it: the example has all phrases of its frame, the parse may misname them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
@@ -119,7 +122,7 @@ def _fit_oblique(slot: Slot, phrase: Phrase) -> float:
 
 
 def align(slots: Sequence[Slot], phrases: Sequence[Phrase]) -> list[int | None]:
-    """The phrase of each slot, None where it has none; order is kept, and the sum of `fit` is the greatest there is."""
+    """The phrase of each slot, None where it has none; order is kept, most slots are filled, by those that fit best."""
 
     @cache
     def best(slot: int, phrase: int) -> tuple[float, tuple[int | None, ...]]:
@@ -131,8 +134,8 @@ def align(slots: Sequence[Slot], phrases: Sequence[Phrase]) -> list[int | None]:
             good = fit(slots[slot], phrases[place])
             if good > 0:
                 total, rest = best(slot + 1, place + 1)
-                if good + total > found[0]:
-                    found = (good + total, (place, *rest))
+                if FILLED + good + total > found[0]:
+                    found = (FILLED + good + total, (place, *rest))
         return found
 
     return list(best(0, 0)[1])

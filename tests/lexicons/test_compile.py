@@ -10,13 +10,13 @@ import pytest
 from lexicons.compile import compile_lexicons
 from lexicons.compile.conllu import sentences
 from lexicons.compile.measure import coverage, measure
-from lexicons.compile.upos import count_pairs
+from lexicons.compile.upos import count_pairs, fit_upos
 from lexicons.compile.verbnet import spellings
 from lexicons.compile.verbnet_frames import slots_of
 from lexicons.compile.verbnet_restrictions import preposition_classes, prepositions_of, restriction_of
 from lexicons.compile.wordnet import Sense, _row
 from lexicons.tables import table
-from lexicons.upos import UPOS_INDEX
+from lexicons.upos import UPOS_INDEX, compatible
 
 
 def frame(description: str, syntax: str, verb_class: str = "test-1") -> list[list[str]]:
@@ -182,6 +182,26 @@ def test_a_pronoun_is_known_by_form_lemma_or_features(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("blorp\tPRON\t_\t_", "blorp\tPRON\t_\tPronType=Prs"))
     measured = coverage([word for words in sentences(file) for word in words])
     assert (measured["pronouns_by_form"], measured["pronouns_with_entry"]) == (0.3333, 1.0)
+
+
+def test_a_table_of_another_treebank_has_its_own_threshold_and_can_be_read(tmp_path: Path) -> None:
+    said = "the/the/DET/2/det cat/cat/NOUN/3/nsubj sleeps/sleep/VERB/0/root well/well/ADV/3/advmod"
+    file, out = treebank(tmp_path / "cat.conllu", said), tmp_path / "new" / "upos.tsv"
+    fitted = fit_upos(file, file, out)
+    kept = {row["threshold"]: row["arcs"] for row in fitted["curve"]}
+    assert kept[fitted["threshold"]] >= 0.97
+    shares = [row["pairs_of_words"] for row in fitted["curve"]]
+    assert shares == sorted(shares, reverse=True)
+    det, noun = UPOS_INDEX["DET"], UPOS_INDEX["NOUN"]
+    assert compatible(out)[det, noun]
+    assert compatible(out)[noun, det]
+    assert compatible(out) is not compatible()
+
+
+def test_a_treebank_without_arcs_is_an_error(tmp_path: Path) -> None:
+    file = treebank(tmp_path / "word.conllu", "cat/cat/NOUN/0/root")
+    with pytest.raises(ValueError, match="has no arcs"):
+        fit_upos(file, file, tmp_path / "upos.tsv")
 
 
 @pytest.mark.slow
