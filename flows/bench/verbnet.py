@@ -6,7 +6,7 @@ Every example of every frame of VerbNet 3.3 is parsed by the shipped spaCy pipel
 `flows.bench.verbnet_align` finds the phrase of each slot. Measured, overall and per role, over the slots that have a
 restriction and a phrase: `met`, the share of fillers whose head meets it. A head without semantic features meets every
 restriction (no evidence is no verdict), so `met_with_evidence` leaves these `silent` ones out. `met_at_random`: the
-same fillers dealt out anew (seed 0). `met_by_some_sense`: had nouns the features of all of their senses. What could not
+same fillers, of all roles, dealt out anew (seed 0). `met_by_some_sense`: had nouns the features of all of their senses. What could not
 be aligned is counted under `unaligned`, by the slot's position. `worst` lists refused fillers, those that no sense
 saves first, then by class.
 """
@@ -72,11 +72,13 @@ def bench_verbnet(nltk_data: Path, model: str | None = None) -> dict[str, Any]:
     fillers, counts, unaligned = _fillers(words, found)
     counts["not_parsed"] += len(failed)
     refused = sorted((f for f in fillers if not f.meets(f.typical)), key=lambda f: f.meets(f.possible))
+    features = np.array([filler.typical for filler in fillers], dtype=np.uint64)
+    dealt: list[int] = np.random.default_rng(0).permutation(features).tolist()
     return {
-        **_shares(fillers),
+        **_shares(fillers, dealt),
         "examples": {"sentences": len(found), **counts},
         "unaligned": unaligned,
-        "roles": _by_role(fillers),
+        "roles": _by_role(fillers, dealt),
         "refused": len(refused),
         "refused_by_every_sense": sum(not filler.meets(filler.possible) for filler in refused),
         "worst": [_row(filler) for filler in refused[:WORST]],
@@ -119,11 +121,10 @@ def _possible(words: Words) -> NDArray[np.uint64]:
     return wordnet.possible(words.lemma.to_list(), words.upos)
 
 
-def _shares(fillers: list[Filler]) -> dict[str, float]:
-    typical = [filler.typical for filler in fillers]
-    dealt = np.random.default_rng(0).permutation(np.array(typical, dtype=np.uint64)).tolist()
+def _shares(fillers: list[Filler], dealt: list[int]) -> dict[str, float]:
+    """dealt: features of other fillers, one for each."""
     met = [filler.meets(filler.typical) for filler in fillers]
-    told = [bool(bits & SEMANTIC_BITS) for bits in typical]
+    told = [bool(filler.typical & SEMANTIC_BITS) for filler in fillers]
     return {
         "met": _share(met),
         "met_with_evidence": _share([verdict for verdict, known in zip(met, told, strict=True) if known]),
@@ -134,12 +135,13 @@ def _shares(fillers: list[Filler]) -> dict[str, float]:
     }
 
 
-def _by_role(fillers: list[Filler]) -> dict[str, dict[str, float]]:
-    """The shares of each role, the most frequent first; `met_at_random` deals among its own fillers."""
-    roles: dict[str, list[Filler]] = defaultdict(list)
-    for filler in fillers:
-        roles[filler.slot.role].append(filler)
-    return {role: _shares(own) for role, own in sorted(roles.items(), key=lambda item: (-len(item[1]), item[0]))}
+def _by_role(fillers: list[Filler], dealt: list[int]) -> dict[str, dict[str, float]]:
+    """The shares of each role, the most frequent first."""
+    roles: dict[str, list[int]] = defaultdict(list)
+    for place, filler in enumerate(fillers):
+        roles[filler.slot.role].append(place)
+    ranked = sorted(roles.items(), key=lambda item: (-len(item[1]), item[0]))
+    return {role: _shares([fillers[one] for one in own], [dealt[one] for one in own]) for role, own in ranked}
 
 
 def _share(verdicts: list[bool]) -> float:
