@@ -13,7 +13,7 @@ The rules are tried in order and the first that speaks is believed:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -66,18 +66,15 @@ def unknown_noun(lemma: str) -> int:
     For lemmas that `lexicons.wordnet.semantic` does not know; some 50 µs, and remembered.
     """
     small = lemma.lower()
-    return next((bits for bits in _readings(small) if bits), 0)
+    return next((bits for rule in RULES.values() if (bits := rule(small))), 0)
 
 
-def _readings(lemma: str) -> Iterator[int]:
-    """What each rule says, 0 if it is silent, in the order above."""
-    yield next((bits for shape, bits in SHAPES if shape.fullmatch(lemma)), 0)
-    yield next((bits for singular in _singulars(lemma) if (bits := _noun(singular))), 0)
-    yield suffix_features(lemma)
-    yield _noun(lemma[found.end() :]) if (found := PREFIX.match(lemma)) else 0
-    yield _noun(re.split(r"[-/]", lemma)[-1]) if re.search(r"\w[-/]\w", lemma) else 0
-    yield ACT if len(lemma) >= SHORTEST and _is_verb(lemma) else 0
-    yield _closed_compound(lemma)
+def _shape(lemma: str) -> int:
+    return next((bits for shape, bits in SHAPES if shape.fullmatch(lemma)), 0)
+
+
+def _plural(lemma: str) -> int:
+    return next((bits for singular in _singulars(lemma) if (bits := _noun(singular))), 0)
 
 
 def suffix_features(lemma: str) -> int:
@@ -95,6 +92,14 @@ def _singulars(lemma: str) -> Iterator[str]:
     yield lemma[:-1]
 
 
+def _behind_prefix(lemma: str) -> int:
+    return _noun(lemma[found.end() :]) if (found := PREFIX.match(lemma)) else 0
+
+
+def _behind_hyphen(lemma: str) -> int:
+    return _noun(re.split(r"[-/]", lemma)[-1]) if re.search(r"\w[-/]\w", lemma) else 0
+
+
 def _closed_compound(lemma: str) -> int:
     """What the longest noun at the end is, if the rest is a word too."""
     cuts = range(SHORTEST - 1, len(lemma) - SHORTEST + 1)
@@ -106,12 +111,12 @@ def _closed_compound(lemma: str) -> int:
     return next((int(noun) for noun, first in zip(nouns, rest, strict=True) if noun and first), 0)
 
 
-def _is_verb(lemma: str) -> bool:
+def _verb(lemma: str) -> int:
     stems = [lemma]
     if lemma.endswith("ing") and len(lemma) > 5:
         stem = lemma[:-3]
         stems += [stem, stem + "e", stem[:-1] if stem[-1] == stem[-2] else stem]
-    return bool(_bits(stems, "VERB").any())
+    return ACT if len(lemma) >= SHORTEST and _bits(stems, "VERB").any() else 0
 
 
 def _noun(lemma: str) -> int:
@@ -120,3 +125,15 @@ def _noun(lemma: str) -> int:
 
 def _bits(lemmas: list[str], tag: str) -> NDArray[np.uint64]:
     return semantic(lemmas, np.full(len(lemmas), UPOS_INDEX[tag], dtype=np.uint8))
+
+
+RULES: dict[str, Callable[[str], int]] = {
+    "shape": _shape,
+    "plural": _plural,
+    "suffix": suffix_features,
+    "prefix": _behind_prefix,
+    "hyphen": _behind_hyphen,
+    "verb": _verb,
+    "compound": _closed_compound,
+}
+"""From a lemma in small letters to its bits, 0 if the rule is silent; in the order in which they are tried."""

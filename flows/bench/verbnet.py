@@ -6,9 +6,9 @@ Every example of every frame of VerbNet 3.3 is parsed by the shipped spaCy pipel
 `flows.bench.verbnet_align` finds the phrase of each slot. Measured, overall and per role, over the slots that have a
 restriction and a phrase: `met`, the share of fillers whose head meets it. A head without semantic features meets every
 restriction (no evidence is no verdict), so `met_with_evidence` leaves these `silent` ones out. `met_at_random`: the
-same fillers, of all roles, dealt out anew (seed 0). `met_by_some_sense`: had nouns the features of all of their senses. What could not
-be aligned is counted under `unaligned`, by the slot's position. `worst` lists refused fillers, those that no sense
-saves first, then by class.
+same fillers, of all roles, dealt out anew (seed 0). `met_by_some_sense`: had nouns the features of all of their senses.
+What could not be aligned is counted under `unaligned`, by the slot's position. `worst` lists refused fillers, those
+that no sense saves first, then by class.
 """
 
 from collections import Counter, defaultdict
