@@ -1,8 +1,8 @@
-"""What the make and the shape of a noun say of it when WordNet does not have it (Quirk et al. 1985, appendix I).
+"""What the make and shape of a noun (or of "$") say when WordNet does not have it (Quirk et al. 1985, appendix I).
 
 The rules are tried in order and the first that speaks is believed:
 
-1. shape: a date, a clock time, an amount with its unit, an address or the name of a file;
+1. shape: a date, a clock time, an amount with its unit, an address an amount of money, or the name of a file;
 2. the plural of a noun: "regards";
 3. a suffix that makes one kind of noun: "-ness" is abstract, "-ist" is a human;
 4. a noun behind a prefix or a hyphen: "anti-proliferation" and "book-launch" are what their last part is;
@@ -31,8 +31,8 @@ MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*"
 SHAPES: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(rf"[ap]\.?m\.?|\d+:\d+(?:[ap]m)?|\d+[ap]m|\d+-{MONTH}(?:-\d+)?|\d+[/-]\d+[/-]\d+"), TIME),
     (re.compile(r"'?\d+0['’]?s|\d*(?:1st|2nd|3rd|\dth)"), TIME),  # the 80s, on the 26th
-    (re.compile(r"(?:[$€£]\s?[\d.,]+[kmb]?|[\d.,]+\s?[$€£])"), AMOUNT | mask("currency")),
-    (re.compile(r"[\d.,]+(?:mm|cm|m|km|kg|g|mg|lb|lbs|ft|sf|in|mb|gb|kb|hz|khz|mhz|ghz|w|kw|mw|k|%|x)"), AMOUNT),
+    (re.compile(r"[a-z]{0,2}[$€£¥]+|[$€£¥]\s?[\d.,]+[kmb]?|[\d.,]+\s?[$€£¥]"), AMOUNT | mask("currency")),
+    (re.compile(r"[\d.,]+(?:mm|cm|m|km|kg|g|mg|lb|lbs|ft|sf|in|mb|gb|kb|hz|khz|mhz|ghz|w|kw|mw|k|%|x)|%"), AMOUNT),
     (re.compile(r"\S+@\S+|(?:https?:|ftp:|www\.)\S+|(?:[a-z][\w-]*\.){1,}[a-z][\w-]{1,}"), TEXT),
 )
 """Of the whole lemma in small letters; the first that fits. The last: addresses, newsgroups, names of files."""

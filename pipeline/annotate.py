@@ -109,7 +109,8 @@ def _semantic(words: Words) -> Bits:
     named = wordnet.named(lemmas) & ~np.uint64(GENDER_BITS)  # one famous Martin says nothing of the others
     named = np.where((named & np.uint64(REGION)) != 0, named | np.uint64(INSTITUTION), named)
     features = np.where(proper, named, features)
-    for place in np.flatnonzero((features == 0) & (tags == UPOS_INDEX["NOUN"])).tolist():
+    made = np.isin(tags, [UPOS_INDEX["NOUN"], UPOS_INDEX["SYM"]])
+    for place in np.flatnonzero((features == 0) & made).tolist():
         features[place] = unknown_noun(lemmas[place])
     return features[which]
 

@@ -15,6 +15,9 @@ from lexicons.morphology import suffix_features, unknown_noun
         ("26th", "time"),
         ("80s", "time"),
         ("$500", "currency"),
+        ("$", "currency"),
+        ("US$", "currency"),
+        ("%", "quantity"),
         ("10mm", "quantity"),
         ("alt.animals.cat", "communication"),
         ("report.pdf", "communication"),
@@ -38,7 +41,7 @@ def test_the_make_of_a_noun_speaks(lemma: str, feature: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lemma", ["", "s", "zyx", "mist", "ub", "EB3326", "-", "/", "...", "😀", "'", "on", "a-", "-b"]
+    "lemma", ["", "s", "zyx", "mist", "ub", "EB3326", "-", "/", "...", ":-)", "+", "😀", "'", "on", "a-", "-b"]
 )
 def test_what_no_rule_knows_stays_silent(lemma: str) -> None:
     assert suffix_features(lemma) == 0

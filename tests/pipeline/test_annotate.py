@@ -103,3 +103,4 @@ def test_entries_of_one_foreign_form_stay_apart() -> None:
 
 def test_a_noun_that_wordnet_does_not_have_is_what_its_make_says() -> None:
     assert "group" in features("newsgroup/NOUN/0/root")["newsgroup"]
+    assert "currency" in features("$/SYM/0/root")["$"]
