@@ -2,7 +2,7 @@
 
 The rules are tried in order and the first that speaks is believed:
 
-1. shape: a date, a clock time, an amount with its unit, an address an amount of money, or the name of a file;
+1. shape: a date, a clock time, an amount with its unit, an address or the name of a file;
 2. the plural of a noun: "regards";
 3. a suffix that makes one kind of noun: "-ness" is abstract, "-ist" is a human;
 4. a noun behind a prefix or a hyphen: "anti-proliferation" and "book-launch" are what their last part is;
