@@ -12,6 +12,7 @@ import typer
 from flows.cli_bench import bench
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
+from flows.cli_lexicon import lexicon
 from flows.cli_study import study
 from flows.results import write_json
 
@@ -22,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(bench, name="bench", help="Measure: each benchmark says what it measures and writes one JSON object.")
 app.add_typer(corpus, name="corpus", help="Write a corpus that comes in a form of its own as text to preprocess.")
 app.command()(study)
+app.command()(lexicon)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[

@@ -65,13 +65,27 @@ def parse(
 
 @bench.command()
 def lexicons(
-    treebanks: Annotated[list[Path], typer.Argument(help="CoNLL-U files.")],
+    conllu: Annotated[list[Path], typer.Option(help="A treebank file with gold annotation; may be said again.")],
     json_file: Json = None,
 ) -> None:
-    """How well the lexicon tables fit treebanks: coverage, tag pairs, restrictions."""
-    from lexicons.compile.measure import measure
+    """How much the lexicons know of a treebank's words, how fast they load, and how well their tables fit."""
+    from flows.bench.lexicons import bench_lexicons
 
-    _end({file.stem: measure(file) for file in treebanks}, json_file)
+    _end(bench_lexicons(conllu), json_file)
+
+
+@bench.command()
+def verbnet(
+    data: Annotated[
+        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora, with nltk_data (data/README.md).")
+    ] = Path("../shared/data"),
+    model: Annotated[str | None, typer.Option(help="The spaCy pipeline that parses; none: the shipped one.")] = None,
+    json_file: Json = None,
+) -> None:
+    """VerbNet's own example sentences: do the fillers of a role meet the restriction that our tables state?"""
+    from flows.bench.verbnet import bench_verbnet
+
+    _end(bench_verbnet(data / "nltk_data", model), json_file)
 
 
 @bench.command()

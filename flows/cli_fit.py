@@ -53,13 +53,41 @@ def prefix(treebank: Treebank, out: Out = Path("prefix.safetensors")) -> None:
 @fit.command()
 def lexicons(
     nltk_data: Annotated[Path, typer.Option("--nltk-data", help="Folder with corpora/wordnet.zip and verbnet3.zip.")],
-    treebank: Treebank,
+    treebank: Annotated[
+        Path | None, typer.Option(help="Folder with en_ewt-ud-train.conllu; none: the tag table is taken over.")
+    ] = None,
     out: Out = Path("tables"),
 ) -> None:
     """The lexicon tables, from WordNet, VerbNet and a treebank; the same sources give the same bytes."""
     from lexicons.compile import compile_lexicons
+    from lexicons.tables import table
 
-    compile_lexicons(nltk_data, _splits(treebank)[0], out)
+    if not (nltk_data / "corpora").is_dir():
+        raise ValueError(f"{nltk_data} has no folder corpora; give NLTK's data, with corpora/wordnet.zip in it")
+    shipped = {path.name: path.read_bytes() for path in table(".").iterdir() if path.is_file()}
+    for path in compile_lexicons(nltk_data, _splits(treebank)[0] if treebank else None, out):
+        same = "as it ships" if shipped.get(path.name) == path.read_bytes() else "OTHER BYTES than ship"
+        typer.echo(f"{path} ({same})")
+
+
+@fit.command()
+def upos(
+    treebank: Annotated[Path, typer.Option(help="Folder with *-ud-train.conllu and *-ud-dev.conllu, of any language.")],
+    out: Out = Path("upos.tsv"),
+    least_arcs: Annotated[float, typer.Option(help="Share of dev's arcs to keep.", min=0, max=1)] = 0.97,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole curve to this file.")] = None,
+) -> None:
+    """Which two tags an arc may join, from a treebank of any language; prints the threshold curve on its dev part."""
+    from flows.results import with_provenance, write_json
+    from lexicons.compile.upos import fit_upos
+
+    train, dev = _splits(treebank)
+    fitted = fit_upos(train, dev, out, least_arcs)
+    write_json(with_provenance(fitted), json_file)
+    for row in fitted["curve"]:
+        mark = "  <- the table's threshold" if row["threshold"] == fitted["threshold"] else ""
+        said = f"{row['tag_pairs']:>3} tag pairs  {row['arcs']:>6.1%} of arcs  {row['pairs_of_words']:>6.1%} of pairs"
+        typer.echo(f"lift {row['threshold']:.2f}  {said}{mark}")
     typer.echo(f"wrote {out}")
 
 

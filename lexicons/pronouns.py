@@ -4,6 +4,8 @@
 meant to be read. Chomsky 1981: under principle A a reflexive or reciprocal is bound in its local domain, under
 principle B a personal or possessive pronoun is free in it. The domain is the clause; that of a possessive is its noun
 phrase, so that "John saw **his** mother" may be John's.
+
+A pronoun of another language is what its UD features say it is (`pronoun_of_feats`), by the same principles.
 """
 
 import csv
@@ -20,6 +22,25 @@ PRONOUN_KINDS: tuple[str, ...] = (
     *("personal", "reflexive", "reciprocal", "possessive", "demonstrative"),
     *("relative", "interrogative", "indefinite", "expletive"),
 )
+
+KIND_OF_TYPE: dict[str, str] = {
+    "Prs": "personal",
+    "Rcp": "reciprocal",
+    "Dem": "demonstrative",
+    "Rel": "relative",
+    "Int": "interrogative",
+    "Exc": "interrogative",
+    **dict.fromkeys(("Ind", "Tot", "Neg", "Emp"), "indefinite"),
+}
+"""UD's PronType; `Art` is no pronoun."""
+PRINCIPLE_OF_KIND: dict[str, Principle] = {"personal": "B", "possessive": "B", "reflexive": "A", "reciprocal": "A"}
+BIT_OF_FEAT: dict[str, str] = {
+    **{"Person=1": "first", "Person=2": "second", "Person=3": "third"},
+    **{"Number=Sing": "singular", "Number=Plur": "plural"},
+    **{"Gender=Masc": "masculine", "Gender=Fem": "feminine", "Gender=Neut": "neuter"},
+    **{"Animacy=Hum": "human", "Animacy=Anim": "animate"},
+}
+"""The feature that a UD feature names. UD's `Animacy` is rare; where it is silent, so are we."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +73,32 @@ def pronouns() -> dict[str, Pronoun]:
 def pronoun(form: str) -> Pronoun | None:
     """The pronoun of this form, in any case; None for what is no pronoun."""
     return pronouns().get(form.lower().replace("’", "'"))
+
+
+def pronoun_of(form: str, lemma: str, feats: str) -> Pronoun | None:
+    """The entry of a word that is tagged PRON: of its form, of its lemma ("thier", lemma `their`), of its features."""
+    return pronoun(form) or pronoun(lemma) or pronoun_of_feats(form, feats)
+
+
+def pronoun_of_feats(form: str, feats: str) -> Pronoun | None:
+    """What UD features (`Key=Value|Key=Value`) say of a pronoun of any language; None without PronType or Reflex.
+
+    Values joined by a comma ("PronType=Int,Rel", "Gender=Masc,Neut") are alternatives: kinds in that order, and
+    no agreement. Person says what Person[psor] does not: the owner of a possessive is not told from its noun, whose
+    number and gender a possessive of many languages agrees in, so that it keeps its person alone.
+    """
+    said = dict(pair.split("=", 1) for pair in feats.split("|") if "=" in pair)
+    types = [kind for value in said.get("PronType", "").split(",") if (kind := KIND_OF_TYPE.get(value))]
+    kinds = ["possessive" if kind == "personal" and said.get("Poss") == "Yes" else kind for kind in types]
+    if said.get("Reflex") == "Yes":
+        kinds = ["reflexive"]
+    if not kinds:
+        return None
+    owned = "possessive" in kinds or said.get("Poss") == "Yes"
+    keys = ("Person",) if owned else ("Person", "Number", "Gender", "Animacy")
+    bits = mask(*(BIT_OF_FEAT[pair] for key in keys if (pair := f"{key}={said.get(key)}") in BIT_OF_FEAT))
+    principle = PRINCIPLE_OF_KIND.get(kinds[0])
+    return Pronoun(form.lower(), tuple(dict.fromkeys(kinds)), principle, implied(bits))
 
 
 def _pronoun(row: dict[str, str]) -> Pronoun:

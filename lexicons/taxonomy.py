@@ -41,6 +41,14 @@ def name(node: int) -> str:
     return _names()[node]
 
 
+def above(node: int) -> tuple[int, ...]:
+    """The nodes above one, the nearest first, the root last."""
+    climb = []
+    while (node := int(_columns()["parent"][node])) >= 0:
+        climb.append(node)
+    return tuple(climb)
+
+
 def _paths(node: NDArray[np.int32]) -> NDArray[np.int32]:
     """From the root down to each node, int32 [DEEPEST, nodes], filled with -1 below it."""
     parent = _columns()["parent"]

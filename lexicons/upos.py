@@ -6,6 +6,7 @@ every number; `lexicons/compile/upos.py` says how it was counted.
 
 import csv
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,13 @@ UPOS_INDEX: dict[str, int] = {tag: position for position, tag in enumerate(UPOS)
 
 
 @cache
-def compatible() -> NDArray[np.bool_]:
+def compatible(file: Path | None = None) -> NDArray[np.bool_]:
     """bool [17, 17], read-only: may a word of the row's tag and one of the column's tag be joined by an arc?
 
-    Symmetric: which of the two is the head is not asked.
+    Symmetric: which of the two is the head is not asked. file: as for `lift_table`.
     """
     matrix = np.zeros((len(UPOS), len(UPOS)), dtype=bool)
-    for row in lift_table():
+    for row in lift_table(file):
         one, other = UPOS_INDEX[row["tag"]], UPOS_INDEX[row["other"]]
         matrix[one, other] = matrix[other, one] = row["compatible"] == "yes"
     matrix.flags.writeable = False
@@ -36,7 +37,10 @@ def compatible() -> NDArray[np.bool_]:
 
 
 @cache
-def lift_table() -> tuple[dict[str, str], ...]:
-    """The table as it is written, a row an unordered pair: tag, other, pairs, arcs, expected, lift, compatible."""
-    lines = table("upos.tsv").read_text(encoding="utf-8").splitlines()
+def lift_table(file: Path | None = None) -> tuple[dict[str, str], ...]:
+    """The table as it is written, a row an unordered pair: tag, other, pairs, arcs, expected, lift, compatible.
+
+    file: one that `valency fit upos` made from another treebank; None: the one that ships.
+    """
+    lines = (file or table("upos.tsv")).read_text(encoding="utf-8").splitlines()
     return tuple(csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t"))

@@ -68,7 +68,7 @@ def class_frames(verb_class: str) -> tuple[Frame, ...]:
     """
     described = _verbnet()["classes"][verb_class]
     required = frozenset(described["required"])
-    return tuple(Frame(verb_class, tuple(_slot(slot, required) for slot in slots)) for slots in described["frames"])
+    return tuple(Frame(verb_class, tuple(slot_of(slot, required) for slot in slots)) for slots in described["frames"])
 
 
 @cache
@@ -82,7 +82,8 @@ def _verbnet() -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(table("verbnet.json").read_text(encoding="utf-8")))
 
 
-def _slot(written: list[str], required: frozenset[str]) -> Slot:
+def slot_of(written: list[str], required: frozenset[str]) -> Slot:
+    """A slot from the four texts of the table: role, position, prepositions joined by ", ", restriction."""
     role, position, prepositions, said = written
     return Slot(
         role=role,

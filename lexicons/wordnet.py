@@ -49,6 +49,11 @@ def nodes(lemmas: Sequence[str], upos: NDArray[np.uint8]) -> NDArray[np.int32]:
     return _of_tagged(lemmas, upos, _columns()["nodes"], np.int32(-1))
 
 
+def lemmas() -> tuple[str, ...]:
+    """Every lemma of the table once, of any part of speech, in small letters; some 50 ms."""
+    return tuple(dict.fromkeys(key.decode().rpartition("/")[0] for key in _columns()["lemmas"]))
+
+
 def _of_tagged(lemmas: Sequence[str], upos: NDArray[np.uint8], column: NDArray[Any], missing: Any) -> NDArray[Any]:
     """Look each distinct (lemma, tag) up once."""
     place: dict[tuple[str, str], int] = {}

@@ -1,11 +1,12 @@
 """What each word is: semantic features, agreement, and the VerbNet classes of verbs, looked up once per distinct value.
 
 · Nouns, verbs, adjectives: WordNet's typical features of lemma and tag (lexicons.wordnet). A noun that WordNet does not
-  have says what its suffix says (Quirk et al. 1985, appendix I): "-ness" is abstract, "-ist" is a human.
+  have says what its make and shape say (lexicons.morphology): "-ness" is abstract, "-ist" is a human.
 · Proper nouns: what WordNet knows of the name, but for its gender. Countries and cities act, too, as the place stands
   for its institutions (Lakoff & Johnson 1980, chapter 8). A title before it makes a name human, and may tell its gender
   ("Mrs. Dalloway"). A capital letter alone says nothing.
-· Pronouns: the table of pronouns alone, whatever the parser says, so that `they` and `you` stay without number.
+· Pronouns: the table of pronouns alone, whatever the parser says, so that `they` and `you` stay without number. UD's
+  features speak only for a pronoun that the table has neither by its form nor by its lemma: another language's.
 · Agreement of all other words: Number, Person and Gender of their UD features; nouns are third person.
 """
 
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexicons import verbnet, wordnet
-from lexicons.features import GENDER_BITS, implied, mask
-from lexicons.pronouns import pronoun
+from lexicons.features import GENDER_BITS, implied, mask, names
+from lexicons.morphology import unknown_noun
+from lexicons.pronouns import Pronoun, pronoun, pronoun_of
 from lexicons.upos import UPOS_INDEX
 from pipeline.records import Strings, Words
 
@@ -35,17 +37,6 @@ AGREEMENT_OF: dict[str, int] = {
 
 REGION, INSTITUTION = mask("region"), implied(mask("organization"))
 PERSON, MAN, WOMAN = (implied(mask("human", *gender)) for gender in ((), ("masculine",), ("feminine",)))
-SUFFIXES: dict[str, int] = {
-    "woman": WOMAN,
-    "man": MAN,
-    "ist": PERSON,
-    "ness": mask("abstract", "attribute"),
-    "hood": mask("abstract", "state"),
-    "ship": mask("abstract", "state"),
-    "ism": mask("abstract", "idea"),
-}
-"""Of a common noun that WordNet does not have; the first suffix that fits, if three letters stand before it."""
-
 TITLES: dict[str, int] = {
     **dict.fromkeys(("mr", "mr.", "mister", "sir", "lord", "king", "prince", "uncle", "father", "brother"), MAN),
     **dict.fromkeys(("mrs", "mrs.", "ms", "ms.", "miss", "lady", "madam", "madame"), WOMAN),
@@ -64,33 +55,52 @@ def annotate(words: Words) -> Words:
         return words
     features = _semantic(words) | _agreement(words)
     features |= _titles(words)
-    forms = pronoun_forms(words)
-    known = [pronoun(form) for form in forms.values]
-    said = np.array([entry.features if entry else 0 for entry in known], dtype=np.uint64)[forms.code]
-    in_table = np.array([entry is not None for entry in known], dtype=bool)[forms.code]
+    entries, known = pronoun_entries(words)
+    said = np.array([entry.features if entry else 0 for entry in known], dtype=np.uint64)[entries.code]
+    in_table = np.array([entry is not None for entry in known], dtype=bool)[entries.code]
     return words.with_columns(features=np.where(in_table, said, features), verb_class=_verb_classes(words))
 
 
-def pronoun_forms(words: Words) -> Strings:
-    """The form [W] to look a pronoun up under, in small letters; "" for what is no pronoun.
+def pronoun_entries(words: Words) -> tuple[Strings, list[Pronoun | None]]:
+    """The name [W] of each pronoun's entry, "" for what is no pronoun; and the entry, or None, of each of its values.
 
-    `each` of "each other" and `one` of "one another", which the second word hangs on as `fixed`, stand for both words.
+    A name is the form in small letters; that of a mistyped pronoun's lemma; or, for a pronoun that English does not
+    have, the form with what its UD features say. `each` of "each other" and `one` of "one another", which the second
+    word hangs on as `fixed`, stand for both words.
     """
     code = np.zeros(len(words), dtype=np.int32)
-    pronouns = np.flatnonzero(words.upos == UPOS_INDEX["PRON"])
-    text, which = np.unique(words.text.code[pronouns], return_inverse=True)
-    small = Strings.of(["", "each other", "one another", *(words.text.values[one].lower() for one in text.tolist())])
-    code[pronouns] = small.code[3:][which]
+    rows = np.flatnonzero(words.upos == UPOS_INDEX["PRON"])
+    columns = (words.text, words.lemma, words.feats)
+    said, which = np.unique(np.stack([column.code[rows] for column in columns]), axis=1, return_inverse=True)
+    named = {name: pronoun(name) for name in ("", "each other", "one another")}
+    place = {name: position for position, name in enumerate(named)}
+    codes = np.zeros(said.shape[1], dtype=np.int32)
+    for position, values in enumerate(said.T.tolist()):
+        form, lemma, feats = (column.values[value] for column, value in zip(columns, values, strict=True))
+        name, entry = _named_entry(form.lower(), lemma, feats)
+        named.setdefault(name, entry)
+        codes[position] = place.setdefault(name, len(place))
+    code[rows] = codes[which.reshape(-1)]
     second = np.flatnonzero(words.relation.isin(["fixed"]) & (words.head >= 0))
     head = words.head[second].astype(np.int64)
     for first_form, second_form, both in (("each", "other", 1), ("one", "another", 2)):
         pair = words.lemma.take(second).isin([second_form]) & words.lemma.take(head).isin([first_form])
         code[head[pair]] = both
-    return Strings(code, small.values)
+    return Strings(code, tuple(named)), list(named.values())
+
+
+def _named_entry(form: str, lemma: str, feats: str) -> tuple[str, Pronoun | None]:
+    entry = pronoun(form)
+    if entry is not None:
+        return form, entry
+    entry = pronoun_of(form, lemma, feats)
+    if entry is None or entry.form != form:
+        return (entry.form if entry else form), entry
+    return f"{form} ({' '.join((*entry.kinds, *names(entry.features)))})", entry
 
 
 def _semantic(words: Words) -> Bits:
-    """WordNet's features of lemma and tag, a suffix's where WordNet is silent."""
+    """WordNet's features of lemma and tag; what the make of a noun says where WordNet is silent."""
     pair, which = np.unique(words.lemma.code.astype(np.int64) * 32 + words.upos, return_inverse=True)
     lemmas = [words.lemma.values[code] for code in (pair // 32).tolist()]
     tags = (pair % 32).astype(np.uint8)
@@ -99,14 +109,10 @@ def _semantic(words: Words) -> Bits:
     named = wordnet.named(lemmas) & ~np.uint64(GENDER_BITS)  # one famous Martin says nothing of the others
     named = np.where((named & np.uint64(REGION)) != 0, named | np.uint64(INSTITUTION), named)
     features = np.where(proper, named, features)
-    for place in np.flatnonzero((features == 0) & (tags == UPOS_INDEX["NOUN"])).tolist():
-        features[place] = suffix_features(lemmas[place].lower())
+    made = np.isin(tags, [UPOS_INDEX["NOUN"], UPOS_INDEX["SYM"]])
+    for place in np.flatnonzero((features == 0) & made).tolist():
+        features[place] = unknown_noun(lemmas[place])
     return features[which]
-
-
-def suffix_features(lemma: str) -> int:
-    """The bits of the lemma's suffix, 0 if it has none of SUFFIXES."""
-    return next((bits for end, bits in SUFFIXES.items() if lemma.endswith(end) and len(lemma) > len(end) + 2), 0)
 
 
 def _agreement(words: Words) -> Bits:

@@ -11,13 +11,14 @@ from lexicons.compile.taxonomy import compile_taxonomy
 from lexicons.compile.upos import compile_upos
 from lexicons.compile.verbnet import compile_verbnet
 from lexicons.compile.wordnet import compile_wordnet
+from lexicons.tables import table
 
 
-def compile_lexicons(nltk_data: Path, ewt_train: Path, out: Path) -> list[Path]:
+def compile_lexicons(nltk_data: Path, ewt_train: Path | None, out: Path) -> list[Path]:
     """Write every compiled table to the folder `out` and return their paths; about a minute on one core.
 
     nltk_data: the folder that holds `corpora/wordnet.zip` and `corpora/verbnet3.zip`.
-    ewt_train: CoNLL-U; the file that the tag matrix is estimated on.
+    ewt_train: CoNLL-U; the file that the tag matrix is estimated on. None: the matrix that ships is taken over.
     Raises LookupError (NLTK's) if a corpus is missing.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -28,5 +29,13 @@ def compile_lexicons(nltk_data: Path, ewt_train: Path, out: Path) -> list[Path]:
         *taxonomy,
         *compile_wordnet(wordnet, tagged, node_of, out),
         compile_verbnet(nltk_data, out),
-        compile_upos(ewt_train, out),
+        compile_upos(ewt_train, out) if ewt_train else _taken_over("upos.tsv", out),
     ]
+
+
+def _taken_over(name: str, out: Path) -> Path:
+    """A table that ships, copied to the folder `out`."""
+    copy = out / name
+    if copy.resolve() != table(name):
+        copy.write_bytes(table(name).read_bytes())
+    return copy

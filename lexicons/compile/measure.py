@@ -1,6 +1,8 @@
 """How well the tables fit treebanks: `python -m lexicons.compile.measure TREEBANK.conllu …` prints one JSON object.
 
-- coverage: the share of verbs with a VerbNet class, of nouns, verbs, adjectives and names with a WordNet feature.
+- coverage: of running words, the share of verbs that are members of a VerbNet class, of nouns with a feature that under
+  half of the nouns have (by WordNet, or by their make: `nouns_in_wordnet` is the part of WordNet alone), of pronouns
+  with an entry (`pronouns_by_form`: under the form as it is written), of verbs, adjectives and names with a feature.
 - tag_pairs: for thresholds of lift, the share of the treebank's arcs whose tags are compatible, and the share of all
   pairs of words of one sentence that are (the density of the `pos` mask).
 - restrictions: nouns that depend on a verb of VerbNet, where every slot that the verb has at that place is restricted;
@@ -19,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexicons.compile.conllu import Word, sentences
-from lexicons.compile.upos import count_pairs
+from lexicons.compile.upos import threshold_curve
+from lexicons.morphology import unknown_noun
+from lexicons.pronouns import pronoun, pronoun_of
 from lexicons.upos import UPOS, UPOS_INDEX, lift_table
 from lexicons.verbnet import Slot, classes, frames
 from lexicons.wordnet import named, semantic
 
 POSITIONS = {"nsubj": "subject", "obj": "object", "iobj": "second_object", "obl": "oblique"}
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 class Filler(NamedTuple):
@@ -49,12 +52,40 @@ def measure(treebank: Path) -> dict[str, object]:
 
 def coverage(words: Iterable[Word]) -> dict[str, float]:
     """Shares of running words, rounded to four places; 0 of what there is none."""
-    lemmas = {tag: [word.lemma for word in words if word.upos == tag] for tag in ("VERB", "NOUN", "ADJ", "PROPN")}
-    shares = {"verbs_with_class": _share([bool(classes(lemma)) for lemma in lemmas["VERB"]])}
-    for tag, name in (("NOUN", "nouns"), ("VERB", "verbs"), ("ADJ", "adjectives")):
-        tags = np.full(len(lemmas[tag]), UPOS_INDEX[tag], dtype=np.uint8)
-        shares[f"{name}_with_feature"] = _share(semantic(lemmas[tag], tags) != 0)
-    return {**shares, "names_with_feature": _share(named(lemmas["PROPN"]) != 0)}
+    tagged: dict[str, list[Word]] = defaultdict(list)
+    for word in words:
+        tagged[word.upos].append(word)
+    lemmas = {tag: [word.lemma for word in tagged[tag]] for tag in ("VERB", "NOUN", "ADJ", "PROPN")}
+    bits = {
+        tag: semantic(lemmas[tag], np.full(len(lemmas[tag]), UPOS_INDEX[tag], dtype=np.uint8))
+        for tag in ("VERB", "NOUN", "ADJ")
+    }
+    pronouns = tagged["PRON"]
+    return {
+        "verbs_with_class": _share([bool(classes(lemma)) for lemma in lemmas["VERB"]]),
+        "nouns_with_feature": _share(_telling(_with_unknown(lemmas["NOUN"], bits["NOUN"]))),
+        "pronouns_with_entry": _share([pronoun_of(w.form, w.lemma, w.feats) is not None for w in pronouns]),
+        "nouns_in_wordnet": _share(_telling(bits["NOUN"])),
+        "pronouns_by_form": _share([pronoun(word.form) is not None for word in pronouns]),
+        "verbs_with_feature": _share(bits["VERB"] != 0),
+        "adjectives_with_feature": _share(bits["ADJ"] != 0),
+        "names_with_feature": _share(named(lemmas["PROPN"]) != 0),
+    }
+
+
+def _with_unknown(lemmas: list[str], bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The features of nouns [W], with what their make says of those that WordNet does not have."""
+    made = [unknown_noun(lemma) if not known else 0 for lemma, known in zip(lemmas, bits.tolist(), strict=True)]
+    return bits | np.array(made, dtype=np.uint64)
+
+
+def _telling(bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """bool [W]: has the noun a feature that under half of these nouns have? What most have (abstract) tells little."""
+    common = np.uint64(0)
+    for bit in (np.uint64(1) << np.uint64(position) for position in range(64)):
+        if len(bits) > 1 and np.mean((bits & bit) != 0) >= 0.5:
+            common |= bit
+    return np.asarray((bits & ~common) != 0)
 
 
 def _share(verdicts: list[bool] | NDArray[np.bool_]) -> float:
@@ -62,16 +93,11 @@ def _share(verdicts: list[bool] | NDArray[np.bool_]) -> float:
 
 
 def tag_pairs(treebank: Path) -> Iterator[dict[str, float]]:
-    """One row a threshold: threshold, tag pairs kept (unordered), share of arcs, share of pairs of words."""
-    pairs, arcs = (counts.sum(axis=-1) for counts in count_pairs(treebank))
+    """The curve of the table that ships, on this treebank (lexicons.compile.upos.threshold_curve)."""
     lift = np.zeros((len(UPOS), len(UPOS)))
     for row in lift_table():
         lift[UPOS_INDEX[row["tag"]], UPOS_INDEX[row["other"]]] = float(row["lift"])
-    for threshold in THRESHOLDS:
-        kept = lift >= threshold
-        shares = {"arcs": arcs[kept].sum() / arcs.sum(), "pairs_of_words": pairs[kept].sum() / pairs.sum()}
-        rounded = {name: round(float(share), 4) for name, share in shares.items()}
-        yield {"threshold": threshold, "tag_pairs": int(np.triu(kept).sum()), **rounded}
+    return threshold_curve(lift, treebank)
 
 
 def fillers(words: list[Word]) -> Iterator[Filler]:

@@ -6,10 +6,12 @@ lift = (arcs + PRIOR) / (expected + PRIOR). Tags whose lift is at least THRESHOL
 because next neighbours of any tags are joined often; what is left is grammar.
 
 THRESHOLD is the highest step of 0.05 that keeps 97% of the arcs of EWT's development part (97.4%), which took no part
-in the counting (`docs/lexicons.md` has the curve).
+in the counting (`docs/lexicons.md` has the curve). `fit_upos` does the same for the treebank of any language.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +23,71 @@ THRESHOLD = 0.25
 """Least lift of a compatible pair."""
 PRIOR = 1.0
 """Arcs added to both counts, so that a pair of tags seen once or twice says nothing."""
+LEAST_ARCS = 0.97
+"""Share of a development part's arcs that compatible pairs must keep."""
+STEPS = (*(round(0.05 * step, 2) for step in range(1, 21)), 1.25, 1.5, 2.0)
+"""Thresholds of the curve."""
 FAR = 50
 """Words farther apart are counted as this far apart."""
 
 Counts = NDArray[np.int64]
 
 
-def compile_upos(ewt_train: Path, out: Path) -> Path:
+def compile_upos(train: Path, out: Path, threshold: float = THRESHOLD) -> Path:
     """Write `upos.tsv`, one row an unordered pair of tags with its counts, lift and verdict; return its path."""
-    pairs, arcs = count_pairs(ewt_train)
+    return _write(train, count_pairs(train), out / "upos.tsv", threshold)
+
+
+def fit_upos(train: Path, dev: Path, out: Path, least_arcs: float = LEAST_ARCS) -> dict[str, Any]:
+    """Write the table of any treebank to the file `out`; the threshold is the highest step of 0.05 that keeps
+    `least_arcs` of the arcs of dev. Returns threshold and curve, measured on dev.
+
+    Raises ValueError if a treebank has no arcs, or if no step keeps as many.
+    """
+    counted = count_pairs(train)
+    curve = list(threshold_curve(_lift(*counted)[1], dev))
+    fitting = [row["threshold"] for row in curve if row["arcs"] >= least_arcs and row["threshold"] <= 1]
+    if not fitting:
+        raise ValueError(f"no threshold keeps {least_arcs:.0%} of the arcs of {dev.name}; ask for fewer, at most 0.99")
+    _write(train, counted, out, max(fitting))
+    return {"threshold": max(fitting), "curve": curve}
+
+
+def threshold_curve(lift: NDArray[np.float64], treebank: Path) -> Iterator[dict[str, float]]:
+    """One row a threshold: threshold, tag pairs kept (unordered), share of arcs, share of pairs of words (density).
+
+    lift: float64 [17, 17]; its upper triangle counts.
+    """
+    pairs, arcs = (counts.sum(axis=-1) for counts in count_pairs(treebank))
+    if not arcs.sum():
+        raise ValueError(f"{treebank} has no arcs; give a CoNLL-U file with heads")
+    for threshold in STEPS:
+        kept = np.triu(lift >= threshold)
+        shares = {"arcs": arcs[kept].sum() / arcs.sum(), "pairs_of_words": pairs[kept].sum() / pairs.sum()}
+        rounded = {name: round(float(share), 4) for name, share in shares.items()}
+        yield {"threshold": threshold, "tag_pairs": int(kept.sum()), **rounded}
+
+
+def _lift(pairs: Counts, arcs: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """float64 [17, 17] twice: the arcs that distances alone would make, and the lift; as written, to three places."""
     expected = (pairs * _arc_rate(pairs, arcs)).sum(axis=-1)
-    found, total = arcs.sum(axis=-1), pairs.sum(axis=-1)
+    return expected, np.round((arcs.sum(axis=-1) + PRIOR) / (expected + PRIOR), 3)
+
+
+def _write(train: Path, counted: tuple[Counts, Counts], path: Path, threshold: float) -> Path:
+    total, found = (counts.sum(axis=-1) for counts in counted)
+    expected, lifts = _lift(*counted)
     rows = [
-        f"# Lift of an arc between two tags over what their distance explains, from {ewt_train.name};",
-        f"# compatible: lift of at least {THRESHOLD}. Made by lexicons/compile/upos.py; not edited by hand.",
+        f"# Lift of an arc between two tags over what their distance explains, from {train.name};",
+        f"# compatible: lift of at least {threshold}. Made by lexicons/compile/upos.py; not edited by hand.",
         "tag\tother\tpairs\tarcs\texpected\tlift\tcompatible",
     ]
     for one, tag in enumerate(UPOS):
         for other in range(one, len(UPOS)):
-            lift = (found[one, other] + PRIOR) / (expected[one, other] + PRIOR)
-            verdict = "yes" if lift >= THRESHOLD else "no"
-            counted = f"{total[one, other]}\t{found[one, other]}\t{expected[one, other]:.1f}\t{lift:.3f}"
-            rows.append(f"{tag}\t{UPOS[other]}\t{counted}\t{verdict}")
-    path = out / "upos.tsv"
+            verdict = "yes" if lifts[one, other] >= threshold else "no"
+            counts = f"{total[one, other]}\t{found[one, other]}\t{expected[one, other]:.1f}\t{lifts[one, other]:.3f}"
+            rows.append(f"{tag}\t{UPOS[other]}\t{counts}\t{verdict}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(rows) + "\n", encoding="utf-8", newline="\n")
     return path
 

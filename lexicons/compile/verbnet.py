@@ -27,24 +27,35 @@ class VerbClass(NamedTuple):
     element: Element
     frames: list[list[list[str]]]
     """Slots [role, position, prepositions, restriction] of each frame, inherited frames first."""
+    roles: dict[str, str]
+    """The restriction of each role, as text; its own before its parents'."""
+
+    def slots(self, frame: Element) -> list[list[str]]:
+        """Slots of one of the class's own frames."""
+        return [_demanding(slot, self.roles) for slot in slots_of(frame, self.element.get("ID", ""))]
 
 
 def compile_verbnet(nltk_data: Path, out: Path) -> Path:
     """Write `verbnet.json`, one member and one class a line, so that a person can find a verb; return its path."""
-    verbnet = verbnet_3_3(nltk_data)
     members: dict[str, set[str]] = defaultdict(set)
     classes: dict[str, Any] = {}
-    for file in sorted(verbnet.fileids()):
-        for verb_class in _with_subclasses(verbnet.vnclass(file), {}, []):
-            name = verb_class.element.get("ID", "")
-            classes[name] = _described(verb_class)
-            for member in verb_class.element.findall("MEMBERS/MEMBER"):
-                for lemma in spellings(member.get("name", "")):
-                    members[lemma].add(name)
+    for verb_class in verb_classes(nltk_data):
+        name = verb_class.element.get("ID", "")
+        classes[name] = _described(verb_class)
+        for member in verb_class.element.findall("MEMBERS/MEMBER"):
+            for lemma in spellings(member.get("name", "")):
+                members[lemma].add(name)
     path = out / "verbnet.json"
     tables = {"members": {lemma: sorted(names) for lemma, names in members.items()}, "classes": classes}
     path.write_text(_one_line_each(tables), encoding="utf-8", newline="\n")
     return path
+
+
+def verb_classes(nltk_data: Path) -> Iterator[VerbClass]:
+    """Every class of VerbNet 3.3, subclasses behind their parents; LookupError (NLTK's) if the corpus is missing."""
+    verbnet = verbnet_3_3(nltk_data)
+    for file in sorted(verbnet.fileids()):
+        yield from _with_subclasses(verbnet.vnclass(file), {}, [])
 
 
 def spellings(name: str) -> set[str]:
@@ -57,11 +68,12 @@ def _with_subclasses(element: Element, roles: dict[str, str], frames: list[list[
     """The class and every class below it, with what they inherit. roles, frames: of the parent."""
     own = {role.get("type", "").lstrip("?"): restriction_of(role) for role in element.findall("THEMROLES/THEMROLE")}
     roles, frames = {**roles, **own}, list(frames)
+    verb_class = VerbClass(element, frames, roles)
     for frame in element.findall("FRAMES/FRAME"):
-        slots = [_demanding(slot, roles) for slot in slots_of(frame, element.get("ID", ""))]
+        slots = verb_class.slots(frame)
         if slots and slots not in frames:  # some frames differ in their semantics alone
             frames.append(slots)
-    yield VerbClass(element, frames)
+    yield verb_class
     for below in element.findall("SUBCLASSES/VNSUBCLASS"):
         yield from _with_subclasses(below, roles, frames)
 

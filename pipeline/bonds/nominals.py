@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lexicons.pronouns import Pronoun, pronoun
+from lexicons.pronouns import Pronoun
 from lexicons.upos import UPOS_INDEX
-from pipeline.annotate import pronoun_forms
+from pipeline.annotate import pronoun_entries
 from pipeline.bonds.clauses import Clauses, feature_is, first_conjunct
 from pipeline.bonds.pairs import first_child
 from pipeline.records import Strings, Words
@@ -51,7 +51,7 @@ class Nominals:
     coordinated: Mask
     """First conjunct of several, which stands for them all: plural too."""
     form: Strings
-    """The pronoun's form, as the table of pronouns has it."""
+    """The name of the pronoun's entry (pipeline.annotate)."""
     first: Rows
     """First conjunct of the coordination that the word stands in, else itself."""
     governor: Rows
@@ -62,8 +62,7 @@ class Nominals:
 
 def nominals(words: Words, said: Clauses) -> Nominals:
     """The noun phrases of annotated words. O(W)."""
-    form = pronoun_forms(words)
-    known = [pronoun(value) for value in form.values]
+    form, known = pronoun_entries(words)
     is_pronoun = ~form.isin([""]) & ~feature_is(words, "PronType=Rel", "PronType=Int")
     noun = np.isin(words.upos, [UPOS_INDEX["NOUN"], UPOS_INDEX["PROPN"]])
     heads = ~said.relation.isin(NO_PHRASE) & ~words.relation.isin(NO_PHRASE_SUBTYPES)

@@ -30,6 +30,12 @@ def valency(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["run", "no-such-file.txt"], "no-such-file.txt"),
         (["explain", "  "], "give a sentence"),
         (["fit", "parser", "--treebank", "."], "*-ud-train.conllu"),
+        (["lexicon", "givve"], "did you mean 'give'"),
+        (["lexicon", "dog", "--nltk-data", "."], "corpora/wordnet.zip"),
+        (["fit", "lexicons", "--nltk-data", "."], "corpora/wordnet.zip"),
+        (["fit", "upos", "--treebank", "."], "*-ud-train.conllu"),
+        (["bench", "lexicons", "--conllu", "no.conllu"], "name a CoNLL-U file"),
+        (["bench", "verbnet", "--data", "."], "name the folder above it"),
         (["corpus", "brown", "--data", ".", "--out", "text"], "nltk.downloader"),
     ],
 )

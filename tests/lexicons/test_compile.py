@@ -9,14 +9,14 @@ import pytest
 
 from lexicons.compile import compile_lexicons
 from lexicons.compile.conllu import sentences
-from lexicons.compile.measure import measure
-from lexicons.compile.upos import count_pairs
+from lexicons.compile.measure import coverage, measure
+from lexicons.compile.upos import count_pairs, fit_upos
 from lexicons.compile.verbnet import spellings
 from lexicons.compile.verbnet_frames import slots_of
 from lexicons.compile.verbnet_restrictions import preposition_classes, prepositions_of, restriction_of
 from lexicons.compile.wordnet import Sense, _row
 from lexicons.tables import table
-from lexicons.upos import UPOS_INDEX
+from lexicons.upos import UPOS_INDEX, compatible
 
 
 def frame(description: str, syntax: str, verb_class: str = "test-1") -> list[list[str]]:
@@ -156,6 +156,9 @@ def test_the_measure_counts_verbs_and_the_fillers_that_their_restrictions_allow(
     assert measured["coverage"] == {
         "verbs_with_class": 1.0,
         "nouns_with_feature": 0.6667,
+        "pronouns_with_entry": 0.0,
+        "nouns_in_wordnet": 0.6667,
+        "pronouns_by_form": 0.0,
         "verbs_with_feature": 1.0,
         "adjectives_with_feature": 0.0,
         "names_with_feature": 0.0,
@@ -164,6 +167,41 @@ def test_the_measure_counts_verbs_and_the_fillers_that_their_restrictions_allow(
     assert isinstance(found, dict)
     # eat-39.1-1: an animate Agent, something to eat; of `blorp` nothing is known
     assert {position: row["allowed"] for position, row in found.items()} == {"subject": 1.0, "object": 1.0}
+
+
+def test_a_feature_that_half_of_the_nouns_have_tells_nothing(tmp_path: Path) -> None:
+    said = "cats/cat/NOUN/0/root dogs/dog/NOUN/1/conj idiots/idiot/NOUN/1/conj newsgroups/newsgroup/NOUN/1/conj"
+    measured = coverage([word for words in sentences(treebank(tmp_path / "nouns.conllu", said)) for word in words])
+    # animals and a person share their bodies; cat and dog stay animals, but so is half of these nouns
+    assert measured["nouns_with_feature"] == 0.5
+    assert measured["nouns_in_wordnet"] == 0.25
+
+
+def test_a_pronoun_is_known_by_form_lemma_or_features(tmp_path: Path) -> None:
+    file = treebank(tmp_path / "p.conllu", "she/she/PRON/0/root thier/their/PRON/1/dep blorp/blorp/PRON/1/dep")
+    file.write_text(file.read_text().replace("blorp\tPRON\t_\t_", "blorp\tPRON\t_\tPronType=Prs"))
+    measured = coverage([word for words in sentences(file) for word in words])
+    assert (measured["pronouns_by_form"], measured["pronouns_with_entry"]) == (0.3333, 1.0)
+
+
+def test_a_table_of_another_treebank_has_its_own_threshold_and_can_be_read(tmp_path: Path) -> None:
+    said = "the/the/DET/2/det cat/cat/NOUN/3/nsubj sleeps/sleep/VERB/0/root well/well/ADV/3/advmod"
+    file, out = treebank(tmp_path / "cat.conllu", said), tmp_path / "new" / "upos.tsv"
+    fitted = fit_upos(file, file, out)
+    kept = {row["threshold"]: row["arcs"] for row in fitted["curve"]}
+    assert kept[fitted["threshold"]] >= 0.97
+    shares = [row["pairs_of_words"] for row in fitted["curve"]]
+    assert shares == sorted(shares, reverse=True)
+    det, noun = UPOS_INDEX["DET"], UPOS_INDEX["NOUN"]
+    assert compatible(out)[det, noun]
+    assert compatible(out)[noun, det]
+    assert compatible(out) is not compatible()
+
+
+def test_a_treebank_without_arcs_is_an_error(tmp_path: Path) -> None:
+    file = treebank(tmp_path / "word.conllu", "cat/cat/NOUN/0/root")
+    with pytest.raises(ValueError, match="has no arcs"):
+        fit_upos(file, file, tmp_path / "upos.tsv")
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 import pytest
 
 from lexicons.features import names
-from pipeline.annotate import annotate, suffix_features
+from lexicons.morphology import suffix_features
+from pipeline.annotate import annotate, pronoun_entries
 from pipeline.records import no_words
 from tests.pipeline.sentences import documents_of, words_of
 
@@ -85,3 +86,21 @@ def test_documents_do_not_touch() -> None:
 
 def test_no_words() -> None:
     assert len(annotate(no_words())) == 0
+
+
+def test_a_mistyped_pronoun_is_its_lemma_and_a_foreign_one_what_its_features_say() -> None:
+    assert {"third"} == features("thier=their/PRON/0/root/Number=Plur|PronType=Prs")["thier"]
+    found = features("ella=él/PRON/0/root/Gender=Fem|Number=Sing|Person=3|PronType=Prs")["ella"]
+    assert found == {"feminine", "singular", "third"}
+
+
+def test_entries_of_one_foreign_form_stay_apart() -> None:
+    said = "sie/PRON/0/root/Number=Sing|Person=3|PronType=Prs sie/PRON/1/dep/Number=Plur|Person=3|PronType=Prs"
+    entries, known = pronoun_entries(words_of(said))
+    assert entries.to_list() == ["sie (personal third singular)", "sie (personal third plural)"]
+    assert len(known) == len(entries.values)
+
+
+def test_a_noun_that_wordnet_does_not_have_is_what_its_make_says() -> None:
+    assert "group" in features("newsgroup/NOUN/0/root")["newsgroup"]
+    assert "currency" in features("$/SYM/0/root")["$"]
