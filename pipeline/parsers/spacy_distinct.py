@@ -103,4 +103,4 @@ class DistinctLemmatizer(EditTreeLemmatizer):
             if len(doc):
                 there = doc.to_array("LEMMA")
                 keep = (lemma == 0) | ((there != 0) & (not self.overwrite))
-                doc.from_array(["LEMMA"], np.where(keep, there, lemma))
+                doc.from_array(["LEMMA"], np.where(keep, there, lemma))  # type: ignore[arg-type]  # a column will do
