@@ -67,7 +67,10 @@ def _paths(node: NDArray[np.int32]) -> NDArray[np.int32]:
 def _columns() -> dict[str, NDArray[Any]]:
     """parent: int32 [nodes], -1 for the root; content: float32 [nodes], nats."""
     names = ("parent", "content")
-    return {column: np.load(table(f"taxonomy_{column}.npy"), mmap_mode="r", allow_pickle=False) for column in names}
+    return {
+        column: np.load(table(f"taxonomy_{column}.npy"), mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        for column in names
+    }
 
 
 @cache

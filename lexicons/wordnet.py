@@ -84,4 +84,7 @@ def _features() -> NDArray[np.uint64]:
 def _columns() -> dict[str, NDArray[Any]]:
     """lemmas: S [N], sorted; features: uint64 [2, N], typical and possible; nodes: int32 [N]."""
     names = ("lemmas", "features", "nodes")
-    return {name: np.load(table(f"wordnet_{name}.npy"), mmap_mode="r", allow_pickle=False) for name in names}
+    return {
+        name: np.load(table(f"wordnet_{name}.npy"), mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        for name in names
+    }

@@ -78,15 +78,15 @@ def _related(words: Words, lemma: Strings, mention: NDArray[np.int64], config: B
 def _rules(lemma: Strings, query: NDArray[np.int64], key: NDArray[np.int64]) -> Strings:
     """The rule of each bond, written once for each distinct pair of lemmas."""
     pair, code = np.unique((lemma.code[query].astype(np.int64) << 32) | lemma.code[key], return_inverse=True)
-    names = [(lemma.values[one >> 32], lemma.values[one & 0xFFFFFFFF]) for one in pair.tolist()]
-    return Strings(code.astype(np.int32), tuple(_rule(one, other) for one, other in names))
-
-
-def _rule(one: str, other: str) -> str:
-    if one == other:
-        return f"same lemma: {one}"
-    nodes = wordnet.nodes([one, other], np.full(2, UPOS_INDEX["NOUN"], np.uint8))
-    return f"related: {one} ~ {other} ({taxonomy.name(int(taxonomy.common(nodes[:1], nodes[1:])[0]))})"
+    one, other = pair >> 32, pair & 0xFFFFFFFF
+    names = [(lemma.values[each], lemma.values[that]) for each, that in zip(one.tolist(), other.tolist(), strict=True)]
+    rules = [f"same lemma: {name}" for name, _ in names]
+    different = np.flatnonzero(one != other).tolist()
+    nouns = np.full(len(different), UPOS_INDEX["NOUN"], np.uint8)
+    nodes = [wordnet.nodes([names[place][side] for place in different], nouns) for side in (0, 1)]
+    for place, shared in zip(different, taxonomy.common(*nodes).tolist(), strict=True):
+        rules[place] = f"related: {names[place][0]} ~ {names[place][1]} ({taxonomy.name(shared)})"
+    return Strings(code.astype(np.int32), tuple(rules))
 
 
 def _folded(lemma: Strings) -> Strings:

@@ -13,7 +13,7 @@ from lexicons.upos import UPOS
 from pipeline.corpus import read_documents
 from pipeline.errors import Failure
 from pipeline.parsers import load_parser
-from pipeline.parsers.spacy import SHIPPED, SpacyParser
+from pipeline.parsers.spacy import SHIPPED, SpacyParser, load_model
 from pipeline.parsers.spacy_columns import Chunk, without_spaces
 from pipeline.parsers.trees import single_rooted
 from pipeline.records import Words
@@ -128,7 +128,18 @@ def test_a_document_that_breaks_the_parser_is_quarantined_alone(fragile: SpacyPa
     assert (len(words), list(failed)) == (0, ["bad"])
 
 
-def test_strings_are_forgotten_after_a_call(parser: SpacyParser) -> None:
+def test_distinct_words_get_what_every_word_would(parser: SpacyParser) -> None:
+    plain, _ = load_model(None)
+    texts = [text for text in HARD_TEXTS.values() if len(text) < 5_000]
+    columns = ["LEMMA", "POS", "MORPH", "HEAD", "DEP", "SENT_START"]
+    for ours, theirs in zip(parser._nlp.pipe(texts), plain.pipe(texts), strict=True):
+        assert ours.tensor.tobytes() == theirs.tensor.tobytes()
+        assert [token.lemma_ for token in ours] == [token.lemma_ for token in theirs]
+        assert ours.to_array(columns).tolist() == theirs.to_array(columns).tolist()
+
+
+def test_strings_are_forgotten_after_a_call(parser: SpacyParser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.parsers.spacy.KNOWN_WORDS", 0)
     parser.parse(documents_of({"d": "Warm up."}))
     before = len(parser._nlp.vocab.strings)
     words, _ = parser.parse(documents_of({"d": " ".join(f"xq{number}vb" for number in range(3_000))}))
@@ -136,6 +147,14 @@ def test_strings_are_forgotten_after_a_call(parser: SpacyParser) -> None:
     assert len(parser._nlp.vocab.strings) == before
     assert "xq17vb" not in parser._nlp.vocab.strings
     assert words.text[17] == "xq17vb", "what was returned outlives spaCy's strings"
+
+
+def test_what_is_known_changes_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = documents_of({name: text for name, text in HARD_TEXTS.items() if len(text) < 5_000})
+    parser = SpacyParser()
+    first, again = (rows(parser.parse(documents)[0]) for _ in range(2))
+    monkeypatch.setattr("pipeline.parsers.spacy.KNOWN_WORDS", 0)
+    assert first == again == rows(parser.parse(documents)[0]) == rows(SpacyParser().parse(documents)[0])
 
 
 def test_heads_climb_over_spaces() -> None:
