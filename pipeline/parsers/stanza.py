@@ -69,7 +69,7 @@ class StanzaParser:
         return words_of_rows(kept), failed
 
     def _rows(self, batch: list[Chunk], documents: Sequence[Document], failed: dict[str, str]) -> list[list[Row]]:
-        """Words by chunk. If the batch fails, each is tried alone; a document whose chunk fails is noted in `failed`."""
+        """Words by chunk. If the batch fails, each is tried alone; a document whose chunk fails goes into `failed`."""
         try:
             return self._parse(batch)
         except BROKEN:
