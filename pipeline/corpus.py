@@ -31,6 +31,9 @@ SPLIT_IN_NAME = re.compile(rf"(?:^|[-_.])({'|'.join(SPLIT_NAMES)})(?=[-_.])", re
 DASHED_SPLIT = re.compile(rf"-({'|'.join(SPLIT_NAMES)})(?=\.)", re.IGNORECASE)
 """A book may be called `test.txt`; only `-test` says that it belongs to a split."""
 
+LANGUAGE_IN_NAME = re.compile(r"([a-z]{2,3})_[a-z0-9]+-ud-")
+"""Treebanks of Universal Dependencies say their language: `de_gsd-ud-train.conllu`."""
+
 GLOB = re.compile(r"[*?\[]")
 ABOUT = re.compile(r"(readme|license|licence|copying|notice|manifest)\b", re.IGNORECASE)
 """Files of a folder that speak about the corpus; give them by name to read them all the same."""
@@ -70,6 +73,8 @@ def sample_corpus() -> Path:
 
 def read_documents(inputs: Sequence[str | Path], language: str = "en") -> Iterator[Document | Rejected]:
     """All documents of the inputs, in their order, folders sorted by name; a file that is met again is read once.
+
+    language: of the documents, but for treebanks whose files name theirs.
 
     ValueError, at once, for an input that is not there or that nothing can read. Memory: one document, and about 100
     bytes for every id.
@@ -168,7 +173,8 @@ def _read(files: Iterable[tuple[str, File]], language: str) -> Iterator[Document
             name = _unique(_storable(f"{source}#{entry.key}" if entry.key else source), taken)
             split = split_of(source, name)
             reason = entry.reason or _fault(entry.text)
-            about = {"id": name, "source": _storable(source), "split": split, "language": language}
+            told = LANGUAGE_IN_NAME.match(file.name)
+            about = {"id": name, "source": _storable(source), "split": split, "language": told[1] if told else language}
             yield Rejected(**about, reason=reason) if reason else Document(**about, text=entry.text)  # type: ignore[arg-type]
 
 
