@@ -26,7 +26,7 @@ app.add_typer(fit, name="fit", help="Make the shipped models and tables again, f
 
 Corpora = Annotated[
     list[str] | None,
-    typer.Argument(help="Files, folders or globs (.txt .jsonl .parquet .conllu .tokens …); none: the sample."),
+    typer.Argument(help="Files, folders, globs, URLs (.txt .jsonl .parquet .conllu …); none: the sample."),
 ]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 Workers = Annotated[int, typer.Option(help="Worker processes for preprocessing.", min=1)]

@@ -26,7 +26,7 @@ TOLD = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StanzaConfig:
-    """How long each part is trained; the best on dev is kept. The defaults make a small set in about an hour a core."""
+    """How long each part is trained; what is best on dev is kept."""
 
     tokenizer_steps: int = 2000
     """Batches of 32 paragraphs."""
