@@ -30,6 +30,8 @@ LONGEST_SENTENCE = 256
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]|\s")
 BROKEN = (MemoryError, KeyboardInterrupt, SystemExit)
 """What no document is to blame for."""
+NO_MEMORY = "DefaultCPUAllocator"
+"""Torch says so in a RuntimeError when the machine's memory is full."""
 
 
 class Chunk(NamedTuple):
@@ -75,6 +77,8 @@ class StanzaParser:
         except BROKEN:
             raise
         except Exception as error:
+            if NO_MEMORY in str(error):
+                raise MemoryError(f"Stanza had no memory left for {len(batch)} paragraphs") from error
             if len(batch) == 1:
                 failed[documents[batch[0].document].id] = f"Stanza failed: {type(error).__name__}: {error}"
                 return [[]]

@@ -187,3 +187,17 @@ def test_stanzas_own_folders_are_read(tiny_stanza: Path, tmp_path: Path) -> None
     ours, theirs = (load_parser("stanza", str(folder)) for folder in (tiny_stanza, tmp_path))
     assert ours.parse(documents)[0].text.to_list() == theirs.parse(documents)[0].text.to_list()
     assert ours.digest == theirs.digest, "the same models, wherever they lie"
+
+
+@needs_stanza
+def test_a_full_machine_is_no_documents_fault() -> None:
+    from pipeline.parsers.stanza import StanzaParser
+
+    class Full:
+        def process(self, *_: object, **__: object) -> None:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    parser = object.__new__(StanzaParser)
+    parser._nlp = Full()
+    with pytest.raises(MemoryError, match="1 paragraphs"):
+        parser.parse(documents_of({"a": "One."}))
