@@ -28,13 +28,14 @@ app.add_typer(fit, name="fit", help="Make the shipped models and tables again, f
 
 Corpora = Annotated[
     list[str] | None,
-    typer.Argument(help="Files, folders or globs (.txt .jsonl .parquet .conllu .tokens …); none: the sample."),
+    typer.Argument(help="Files, folders, globs, URLs (.txt .jsonl .parquet .conllu …); none: the sample."),
 ]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 Workers = Annotated[int, typer.Option(help="Worker processes for preprocessing.", min=1)]
 Shards = Annotated[int, typer.Option(help="Shards of a new cache; a setting of the cache, never its size.", min=1)]
-Parser = Annotated[str, typer.Option(help="Parser of the bonds layer: spacy, conllu.")]
+Parser = Annotated[str, typer.Option(help="Parser of the bonds layer: spacy, stanza, conllu.")]
 Model = Annotated[str | None, typer.Option(help="The parser's model, by name or folder; none: the shipped one.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch the models of a language for stanza first.")]
 TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="A tokenizer.json; none: the shipped one.")]
 
 
@@ -75,13 +76,17 @@ def preprocess(
     shards: Shards = 16,
     parser: Parser = "spacy",
     model: Model = None,
+    download: Download = False,
     tokenizer: TokenizerFile = None,
     json_file: Json = None,
 ) -> None:
     """Text to words, features, bonds, statistics and pieces, cached in Parquet; what is cached costs nothing."""
     from flows.progress import Display
     from flows.run import preprocess_with_display
+    from pipeline.parsers import download_models
 
+    if download:
+        download_models(parser, model)
     with Display() as display:
         summary = preprocess_with_display(
             corpora or [], cache, _settings(workers, shards, parser, model, tokenizer), display

@@ -42,6 +42,26 @@ def parser(
 
 
 @fit.command()
+def stanza(
+    treebank: Treebank,
+    out: Out = Path("stanza"),
+    tokenizer_steps: Annotated[int, typer.Option(help="Batches for the tokenizer.", min=1)] = 2000,
+    pos_steps: Annotated[int, typer.Option(help="Batches for tags and features.", min=1)] = 1500,
+    depparse_steps: Annotated[int, typer.Option(help="Batches for the trees.", min=1)] = 1500,
+    hidden: Annotated[int, typer.Option(help="Width of tagger and parser.", min=1)] = 200,
+    seed: int = 1234,
+) -> None:
+    """A small set of models for `--parser stanza`, by Stanza's own trainers; a part that lies in OUT is kept."""
+    from pipeline.fit.stanza import StanzaConfig, fit_stanza
+
+    config = StanzaConfig(
+        tokenizer_steps=tokenizer_steps, pos_steps=pos_steps, depparse_steps=depparse_steps, hidden=hidden, seed=seed
+    )
+    fit_stanza(treebank, out, config, on_step=lambda part: typer.echo(f"training {part}"))
+    typer.echo(f"wrote {out}")
+
+
+@fit.command()
 def prefix(treebank: Treebank, out: Out = Path("prefix.safetensors")) -> None:
     """The left-to-right annotator's tables, learnt on a UD treebank."""
     from pipeline.fit.prefix import fit_prefix

@@ -1,4 +1,4 @@
-"""From inputs (files, folders, globs) to documents, one by one: what `pipeline.readers` finds, named and checked.
+"""From inputs (files, folders, globs, URLs) to documents, one by one: what `pipeline.readers` finds, named, checked.
 
 Nothing that an input holds stops the reading: what cannot become a document comes out as `Rejected`, with its reason,
 so that every input is accounted for (law 4). Only a mistake in the call is an error: an input that does not exist.
@@ -13,7 +13,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
-from pipeline.readers import BROKEN_FILE, READERS, Entry
+from pipeline.readers import BROKEN_FILE, READERS, Entry, File
+from pipeline.remote import RemoteFile, is_url, remote_files
 
 Split = Literal["train", "validation", "test"]
 
@@ -30,9 +31,14 @@ SPLIT_IN_NAME = re.compile(rf"(?:^|[-_.])({'|'.join(SPLIT_NAMES)})(?=[-_.])", re
 DASHED_SPLIT = re.compile(rf"-({'|'.join(SPLIT_NAMES)})(?=\.)", re.IGNORECASE)
 """A book may be called `test.txt`; only `-test` says that it belongs to a split."""
 
+LANGUAGE_IN_NAME = re.compile(r"([a-z]{2,3})_[a-z0-9]+-ud-")
+"""Treebanks of Universal Dependencies say their language: `de_gsd-ud-train.conllu`."""
+
 GLOB = re.compile(r"[*?\[]")
 ABOUT = re.compile(r"(readme|license|licence|copying|notice|manifest)\b", re.IGNORECASE)
 """Files of a folder that speak about the corpus; give them by name to read them all the same."""
+LEFT_OVER = re.compile(r"cache-[0-9a-f]+\.arrow")
+"""What `datasets` computed from a dataset and keeps beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,25 +74,30 @@ def sample_corpus() -> Path:
 def read_documents(inputs: Sequence[str | Path], language: str = "en") -> Iterator[Document | Rejected]:
     """All documents of the inputs, in their order, folders sorted by name; a file that is met again is read once.
 
+    language: of the documents, but for treebanks whose files name theirs.
+
     ValueError, at once, for an input that is not there or that nothing can read. Memory: one document, and about 100
     bytes for every id.
     """
     return _read(find_files(inputs), language)
 
 
-def find_files(inputs: Sequence[str | Path]) -> list[tuple[str, Path]]:
+def find_files(inputs: Sequence[str | Path]) -> list[tuple[str, File]]:
     """(source, file) of everything that the inputs name; errors as `read_documents`."""
-    found: dict[str, tuple[str, Path]] = {}
+    found: dict[str, tuple[str, File]] = {}
     for each in inputs:
         files = list(_files_of(each))
         if not files:
             raise ValueError(f"there is nothing to read in {str(each)!r}; wanted are files that end in {_suffixes()}")
         for source, file in files:
-            found.setdefault(os.path.realpath(file), (source, file))
+            found.setdefault(str(file) if isinstance(file, RemoteFile) else os.path.realpath(file), (source, file))
     return list(found.values())
 
 
-def _files_of(given: str | Path) -> Iterator[tuple[str, Path]]:
+def _files_of(given: str | Path) -> Iterator[tuple[str, File]]:
+    if isinstance(given, str) and is_url(given):
+        yield from ((source, file) for source, file in remote_files(given) if _is_content(source, file.name))
+        return
     path = Path(given)
     try:
         if path.is_dir():
@@ -109,7 +120,7 @@ def _files_of(given: str | Path) -> Iterator[tuple[str, Path]]:
 def _walk(folder: Path) -> Iterator[Path]:
     """Readable files under a folder, sorted, without hidden ones and ABOUT; links to folders may turn in a circle."""
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or ABOUT.match(entry.name):
+        if entry.name.startswith(".") or ABOUT.match(entry.name) or LEFT_OVER.fullmatch(entry.name):
             continue
         if entry.is_dir() and not entry.is_symlink():
             yield from _walk(entry)
@@ -126,6 +137,13 @@ def _glob(pattern: Path) -> Iterator[tuple[str, Path]]:
         for file in _walk(match) if match.is_dir() else [match]:
             if _reader_of(file.name) and file.is_file():
                 yield file.relative_to(root.parent).as_posix(), file
+
+
+def _is_content(source: str, name: str) -> bool:
+    """What `_walk` would let through; a file that was given by its own URL is read, whatever its name begins with."""
+    parts = source.split("/")
+    hidden = any(part.startswith(".") for part in parts) or ABOUT.match(name) or LEFT_OVER.fullmatch(name)
+    return _reader_of(name) is not None and (len(parts) == 1 or not hidden)
 
 
 def _reader_of(name: str) -> str | None:
@@ -148,18 +166,19 @@ def _nearest(path: Path) -> str:
     )
 
 
-def _read(files: Iterable[tuple[str, Path]], language: str) -> Iterator[Document | Rejected]:
+def _read(files: Iterable[tuple[str, File]], language: str) -> Iterator[Document | Rejected]:
     taken: set[int] = set()
     for source, file in files:
         for entry in _entries(file):
             name = _unique(_storable(f"{source}#{entry.key}" if entry.key else source), taken)
             split = split_of(source, name)
             reason = entry.reason or _fault(entry.text)
-            about = {"id": name, "source": _storable(source), "split": split, "language": language}
+            told = LANGUAGE_IN_NAME.match(file.name)
+            about = {"id": name, "source": _storable(source), "split": split, "language": told[1] if told else language}
             yield Rejected(**about, reason=reason) if reason else Document(**about, text=entry.text)  # type: ignore[arg-type]
 
 
-def _entries(file: Path) -> Iterator[Entry]:
+def _entries(file: File) -> Iterator[Entry]:
     """What the reader finds; if the file breaks on the way, a last entry that says so."""
     suffix = _reader_of(file.name)
     assert suffix is not None, "find_files lets only readable files through"
@@ -203,7 +222,9 @@ def _storable(name: str) -> str:
 
 def split_of(source: str, name: str) -> Split:
     """The split that the file's name gives, or one by the document's id: a tenth each for validation and test."""
-    file = source.rpartition("/")[2]
+    folder, _, file = source.rpartition("/")
+    if file.endswith(".arrow"):  # of a DatasetDict, whose folders are its splits
+        file = f"{folder.rpartition('/')[2]}.{file}"
     found = (DASHED_SPLIT if ".txt" in file.lower() else SPLIT_IN_NAME).search(file)
     if found:
         return SPLIT_NAMES[found[1].lower()]

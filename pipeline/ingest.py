@@ -19,6 +19,8 @@ from pipeline.cache.layout import DOCUMENTS, Cache, read_json, write_json
 from pipeline.cache.schema import DOCUMENTS as SCHEMA
 from pipeline.cache.write import ShardWriter
 from pipeline.corpus import Document, Rejected, find_files, read_documents
+from pipeline.readers import File
+from pipeline.remote import RemoteFile
 
 SPILL_BYTES = 64 << 20
 """Text kept in memory over all shards before it is spilled."""
@@ -46,7 +48,7 @@ def ingest(inputs: Sequence[str | Path], cache: Cache) -> bool:
 
 def documents_made_from() -> dict[str, str]:
     """What decides how a document of given bytes reads: the readers' code."""
-    names = ("corpus", "readers", "conllu", "ingest")
+    names = ("corpus", "readers", "remote", "conllu", "ingest")
     return {"readers": source_digest(*(f"pipeline/{name}.py" for name in names))}
 
 
@@ -56,8 +58,10 @@ def fingerprint(inputs: Sequence[str | Path], shards: int) -> dict[str, object]:
     return {"files": len(signs), "digest": digest({"files": sorted(signs), "shards": shards})}
 
 
-def _sign(file: Path) -> str:
+def _sign(file: File) -> str:
     try:
+        if isinstance(file, RemoteFile):
+            return file.sign()
         state = file.stat()
     except OSError:  # a dead link: it will be rejected, with its reason
         return "unreadable"

@@ -5,11 +5,13 @@ A reader yields an entry for every document that the file should hold, readable 
 """
 
 import gzip
+import io
 import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,6 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.conllu import cut_documents, lay_out, read_sentences
+from pipeline.remote import RemoteFile
+
+File = Path | RemoteFile
 
 LARGEST_DOCUMENT = 256 << 20
 """Bytes of one document; a longer one is a mistake (a line without end, an archive that unpacks to gigabytes)."""
@@ -36,13 +41,13 @@ class Entry:
     reason: str = ""
 
 
-def read_text(path: Path) -> Iterator[Entry]:
+def read_text(path: File) -> Iterator[Entry]:
     """A plain text file is one document."""
     with open_bytes(path) as file:
         yield _entry("", file.read(LARGEST_DOCUMENT + 1))
 
 
-def read_tokens(path: Path) -> Iterator[Entry]:
+def read_tokens(path: File) -> Iterator[Entry]:
     """WikiText: one document an article, from the blank line before its title; joined they give the file back.
 
     Table keys look like titles (` = Wins ; L = `); but only a title stands between two blank lines.
@@ -62,7 +67,7 @@ def read_tokens(path: Path) -> Iterator[Entry]:
     yield _entry(str(index), b"".join(article))
 
 
-def read_jsonl(path: Path) -> Iterator[Entry]:
+def read_jsonl(path: File) -> Iterator[Entry]:
     """One JSON object a line, with the text in `text` and a name in `id` (or it is called by its row, from 0)."""
     with open_bytes(path) as file:
         for row, line in enumerate(_lines(file)):
@@ -70,21 +75,21 @@ def read_jsonl(path: Path) -> Iterator[Entry]:
                 yield _json_entry(row, line)
 
 
-def read_parquet(path: Path) -> Iterator[Entry]:
+def read_parquet(path: File) -> Iterator[Entry]:
     """Columns `text` and, if there is one, `id`; a batch of rows at a time."""
-    with pq.ParquetFile(path) as file:
+    with path.open("rb") as raw, pq.ParquetFile(raw) as file:
         names = file.schema_arrow.names
-        if "text" not in names:
-            yield Entry("", reason=f"has no column 'text'; its columns: {', '.join(names)}")
-            return
-        row = 0
-        for batch in file.iter_batches(batch_size=256, columns=[name for name in ("text", "id") if name in names]):
-            for record in batch.to_pylist():
-                yield _record_entry(row, record)
-                row += 1
+        columns = [name for name in ("text", "id") if name in names]
+        yield from _table_entries(names, file.iter_batches(batch_size=256, columns=columns))
 
 
-def read_conllu(path: Path) -> Iterator[Entry]:
+def read_arrow(path: File) -> Iterator[Entry]:
+    """A file of a Hugging Face dataset as `save_to_disk` leaves it, an Arrow stream: as `read_parquet`."""
+    with path.open("rb") as raw, pa.ipc.open_stream(raw) as stream:
+        yield from _table_entries(stream.schema.names, stream)
+
+
+def read_conllu(path: File) -> Iterator[Entry]:
     """A treebank: documents by `# newdoc`, their text rebuilt from the tokens; the `conllu` parser has their trees."""
     with open_bytes(path) as file:
         for row, (name, first_line, lines) in enumerate(cut_documents(_lines(file))):
@@ -99,13 +104,16 @@ def read_conllu(path: Path) -> Iterator[Entry]:
                 yield Entry(name or str(row), text)
 
 
-READERS: dict[str, Callable[[Path], Iterator[Entry]]] = {
+READERS: dict[str, Callable[[File], Iterator[Entry]]] = {
     ".txt": read_text,
     ".txt.gz": read_text,
+    ".txt.zst": read_text,
     ".jsonl": read_jsonl,
     ".jsonl.gz": read_jsonl,
     ".jsonl.xz": read_jsonl,
+    ".jsonl.zst": read_jsonl,
     ".parquet": read_parquet,
+    ".arrow": read_arrow,
     ".conllu": read_conllu,
     ".tokens": read_tokens,
 }
@@ -115,13 +123,21 @@ BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 """What a reader raises for a file that cannot be opened, unpacked or understood."""
 
 
-def open_bytes(path: Path) -> BinaryIO:
+@contextmanager
+def open_bytes(path: File) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked."""
-    if path.name.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.open(path))
-    if path.name.lower().endswith(".xz"):
-        return cast(BinaryIO, lzma.open(path))
-    return path.open("rb")
+    with ExitStack() as open_files:
+        raw = open_files.enter_context(path.open("rb"))
+        match path.name.lower().rpartition(".")[2]:
+            case "gz":
+                yield cast(BinaryIO, open_files.enter_context(gzip.open(raw)))
+            case "xz":
+                yield cast(BinaryIO, open_files.enter_context(lzma.open(raw)))
+            case "zst":
+                stream = open_files.enter_context(pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd"))
+                yield cast(BinaryIO, io.BufferedReader(stream))
+            case _:
+                yield raw
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -139,6 +155,18 @@ def _with_neighbours(lines: Iterator[bytes]) -> Iterator[tuple[bytes, bytes, byt
         yield before, line, after
         before, line = line, after
     yield before, line, b""
+
+
+def _table_entries(names: list[str], batches: Iterable[pa.RecordBatch]) -> Iterator[Entry]:
+    """Entries of batches that have the columns `names`, `text` and perhaps `id` among them."""
+    if "text" not in names:
+        yield Entry("", reason=f"has no column 'text'; its columns: {', '.join(names)}")
+        return
+    row = 0
+    for batch in batches:
+        for record in batch.select([name for name in ("text", "id") if name in names]).to_pylist():
+            yield _record_entry(row, record)
+            row += 1
 
 
 def _json_entry(row: int, line: bytes) -> Entry:

@@ -34,7 +34,8 @@ class Parser(Protocol):
 def load_parser(name: str, model: str | None = None) -> Parser:
     """A parser by its name in PARSERS.
 
-    model: for `spacy` a folder or an installed package (None: the pipeline that ships); for `conllu` the treebank.
+    model: for `spacy` a folder or an installed package (None: the pipeline that ships); for `conllu` the treebank; for
+    `stanza` a folder of models or a downloaded language.
     Errors: ValueError if there is no such parser or model, with what to do; Failure if the model is damaged.
     """
     if name not in PARSERS:
@@ -42,6 +43,18 @@ def load_parser(name: str, model: str | None = None) -> Parser:
         hint = f"did you mean {near[0]!r}?" if near else f"known parsers: {', '.join(PARSERS)}"
         raise ValueError(f"unknown parser {name!r}; {hint}")
     return PARSERS[name](model)
+
+
+def download_models(name: str, model: str | None) -> None:
+    """Fetch what a parser needs before its first use; only `stanza` fetches, by the name of a language.
+
+    Errors: ValueError for a parser or a language that has nothing to fetch; Failure without a network.
+    """
+    if name != "stanza" or model is None:
+        raise ValueError("--download goes with `--parser stanza --model LANGUAGE`, such as `--model de`")
+    from pipeline.parsers.stanza_models import download
+
+    download(model)
 
 
 def _spacy(model: str | None) -> Parser:
@@ -56,4 +69,10 @@ def _conllu(model: str | None) -> Parser:
     return ConlluParser(model)
 
 
-PARSERS: dict[str, Callable[[str | None], Parser]] = {"spacy": _spacy, "conllu": _conllu}
+def _stanza(model: str | None) -> Parser:
+    from pipeline.parsers.stanza import StanzaParser  # late: an extra
+
+    return StanzaParser(model)
+
+
+PARSERS: dict[str, Callable[[str | None], Parser]] = {"spacy": _spacy, "stanza": _stanza, "conllu": _conllu}

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.conllu import Sentence, cut_documents, lay_out, read_sentences
 from pipeline.corpus import Document, find_files
 from pipeline.parsers.trees import model_digest, tag_numbers
-from pipeline.readers import open_bytes
+from pipeline.readers import File, open_bytes
 from pipeline.records import Strings, Words, concatenate_words
 
 CODE = [Path(__file__), Path(__file__).with_name("trees.py"), Path(__file__).parents[1] / "conllu.py"]
@@ -52,7 +52,7 @@ class ConlluParser:
         return concatenate_words(parsed), failed
 
 
-def _documents(file: Path) -> Iterator[tuple[str, bytes, Words]]:
+def _documents(file: File) -> Iterator[tuple[str, bytes, Words]]:
     """Name, key and words of every sound document; the others never become documents of a corpus either."""
     with open_bytes(file) as lines:
         for name, first_line, block in cut_documents(lines):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexicons.upos import UPOS_INDEX
+from pipeline.readers import File
 from pipeline.records import Strings
 
 UNKNOWN_TAG = UPOS_INDEX["X"]
@@ -34,10 +35,11 @@ def single_rooted(head: NDArray[np.int64], sentence: NDArray[np.int64]) -> tuple
     return head.astype(np.int32), head < 0
 
 
-def model_digest(files: Iterable[tuple[str, Path]], code: Sequence[Path], versions: Sequence[str]) -> str:
+def model_digest(files: Iterable[tuple[str, File]], code: Sequence[Path], versions: Sequence[str]) -> str:
     """Twelve hex digits of the model's files (by name and content), of the code that reads them, and of versions."""
     said = blake2b(digest_size=6)
-    named = [*sorted(files), *((path.name, path) for path in code)]
+    named: list[tuple[str, File]] = [*sorted(files, key=lambda each: (each[0], str(each[1])))]
+    named += [(path.name, path) for path in code]
     for name, content in [*((name, path.read_bytes()) for name, path in named), *((v, b"") for v in versions)]:
         said.update(f"{name}\0{len(content)}\0".encode())
         said.update(content)

@@ -268,7 +268,8 @@ def test_large_files_are_not_held_in_memory(tmp_path: Path) -> None:
 @example(suffix=".conllu", content="1\t²\tx\tX\t_\t_\t²\tx\t_\t_\n".encode())
 @example(suffix=".conllu", content=b"1-999999999999\tx\t_\t_\t_\t_\t_\t_\t_\t_\n")
 def test_no_content_stops_the_reading(suffix: str, content: bytes) -> None:
-    packed = {".gz": gzip.compress, ".xz": lzma.compress}.get(Path(suffix).suffix, bytes)(content)
+    packers = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": lambda each: bytes(pa.compress(each, "zstd"))}
+    packed = packers.get(Path(suffix).suffix, bytes)(content)
     for data in (content, packed):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"x{suffix}"

@@ -8,7 +8,7 @@ from lexicons.upos import UPOS
 from pipeline.corpus import Document, read_documents
 from pipeline.parsers import load_parser
 from pipeline.score import conllu_lines, score_parser
-from tests.pipeline.parser_contract import HARD_TEXTS, assert_contract, documents_of
+from tests.pipeline.parser_contract import assert_contract, documents_of
 
 TREEBANK = """\
 # newdoc id = one
@@ -73,29 +73,6 @@ def test_unknown_documents_are_quarantined(treebank: Path) -> None:
     assert words.documents == (known.id,)
     assert list(failed) == ["new"]
     assert "not in the treebank" in failed["new"]
-
-
-def test_hard_texts_keep_the_contract(tmp_path: Path) -> None:
-    """Each hard text as one sentence of words that hang on the first."""
-    rows = []
-    for name, text in HARD_TEXTS.items():
-        forms = text.split()
-        rows += [f"# newdoc id = {name}"] if forms else []
-        rows += [f"{n}\t{form}\t{form}\tX\t_\t_\t{int(n > 1)}\t{'dep' if n > 1 else 'root'}\t_\t_"
-                 for n, form in enumerate(forms, start=1)]  # fmt: skip
-        rows += [""] if forms else []
-    (tmp_path / "hard.conllu").write_text("\n".join(rows), encoding="utf-8")
-    documents = sound(tmp_path / "hard.conllu")
-    assert len(documents) == len(HARD_TEXTS) - 2
-    words, failed = load_parser("conllu", str(tmp_path)).parse(documents)
-    assert not failed
-    assert_contract(words, documents)
-    assert words.text.to_list() == [form for text in HARD_TEXTS.values() for form in text.split()]
-
-
-def test_no_document_gives_no_words(treebank: Path) -> None:
-    words, failed = load_parser("conllu", str(treebank)).parse([])
-    assert (len(words), words.documents, failed) == (0, (), {})
 
 
 def test_export_gives_the_file_back(treebank: Path) -> None:

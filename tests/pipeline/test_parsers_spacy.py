@@ -57,31 +57,6 @@ def test_tokens_of_the_treebank_and_of_wikitext(parser: SpacyParser) -> None:
     assert " ".join(words.text.to_list()) == tokens
 
 
-def test_hard_texts_keep_the_contract(parser: SpacyParser) -> None:
-    documents = documents_of(HARD_TEXTS)
-    words, failed = parser.parse(documents)
-    assert not failed
-    assert_contract(words, documents)
-    assert_covers(words, documents)
-    count = dict(zip(*np.unique(words.document, return_counts=True), strict=True))
-    assert 0 not in count
-    assert 1 not in count, "spaces are no words"
-    assert count[4] > 5_000
-
-
-def test_a_document_alone_parses_as_among_others(parser: SpacyParser) -> None:
-    texts = {"a": "He left. She stayed, though.", "b": "\n\nBirds sing.\nDogs bark at them.", "c": HARD_TEXTS["emoji"]}
-    together = rows(parser.parse(documents_of(texts))[0])
-    alone = [rows(parser.parse(documents_of({name: text}))[0]) for name, text in texts.items()]
-    before = np.cumsum([0, *map(len, alone)])
-    moved = [
-        (position, *row[1:5], row[5] + before[position] if row[5] >= 0 else -1, *row[6:])
-        for position, part in enumerate(alone)
-        for row in part
-    ]
-    assert together == moved
-
-
 def test_small_batches_give_the_same_words(parser: SpacyParser, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = documents_of({name: HARD_TEXTS[name] for name in ("two paragraphs", "lines", "emoji", "wikitext")})
     expected = rows(parser.parse(documents)[0])
@@ -94,11 +69,6 @@ def test_rounding_does_not_depend_on_the_batch(parser: SpacyParser) -> None:
     documents = documents_of({"a": short.text, "b": long.text})
     vectors = [parser._docs(batch, documents, {})[0].tensor for batch in ([short], [short, long, long])]  # type: ignore[union-attr]
     assert vectors[0].tobytes() == vectors[1].tobytes()
-
-
-def test_no_documents(parser: SpacyParser) -> None:
-    words, failed = parser.parse([])
-    assert (len(words), words.documents, failed) == (0, (), {})
 
 
 @pytest.fixture
