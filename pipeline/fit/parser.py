@@ -3,7 +3,8 @@
 One shared tok2vec (hashed embeddings of norm, prefix, suffix and shape, beside static vectors of frequent words; a
 window of four words on either side after four layers: Miranda et al. 2022) feeds a morphologizer (UPOS and features),
 an edit-tree lemmatizer (Müller et al. 2015) and an arc-eager parser whose trees also say where sentences begin
-(Honnibal and Johnson 2015). Words are cut by spaCy's English tokenizer with the additions below, and the components are trained on that very segmentation.
+(Honnibal and Johnson 2015). Words are cut by spaCy's English tokenizer with the additions below, and the components
+are trained on that very segmentation.
 
     valency fit vectors CORPORA --out vectors.safetensors
     valency fit parser --treebank TREEBANK --vectors vectors.safetensors --out en_ewt
