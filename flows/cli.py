@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli_bench import bench
+from flows.cli_bonds import control
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
 from flows.cli_lexicon import lexicon
@@ -24,6 +25,7 @@ app.add_typer(bench, name="bench", help="Measure: each benchmark says what it me
 app.add_typer(corpus, name="corpus", help="Write a corpus that comes in a form of its own as text to preprocess.")
 app.command()(study)
 app.command()(lexicon)
+app.command()(control)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[
@@ -78,9 +80,19 @@ def preprocess(
     model: Model = None,
     download: Download = False,
     tokenizer: TokenizerFile = None,
+    reuse: Annotated[
+        Path | None, typer.Option(help="Make other bonds over the words of this cache; nothing is parsed.")
+    ] = None,
+    bonds: Annotated[
+        str | None, typer.Option(help="With --reuse: which kinds, as a condition of SQL: \"kind != 'cohesion'\".")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Text to words, features, bonds, statistics and pieces, cached in Parquet; what is cached costs nothing."""
+    if reuse or bonds:
+        from flows.cli_bonds import reuse_words
+
+        return reuse_words(reuse, corpora or [], bonds, json_file)
     from flows.progress import Display
     from flows.run import preprocess_with_display
     from pipeline.parsers import download_models
