@@ -11,6 +11,7 @@ import typer
 
 from flows.cli_bench import bench
 from flows.cli_bonds import control
+from flows.cli_cache import doctor, repair
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
 from flows.cli_lexicon import lexicon
@@ -26,6 +27,8 @@ app.add_typer(corpus, name="corpus", help="Write a corpus that comes in a form o
 app.command()(study)
 app.command()(lexicon)
 app.command()(control)
+app.command()(repair)
+app.command()(doctor)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[

@@ -46,10 +46,8 @@ def plan_of(tools: Tools, bonds: BondConfig, stages: tuple[str, ...]) -> Plan:
     layers: dict[str, str] = {"documents": DOCUMENTS}
     made: dict[str, dict[str, object]] = {"documents": {}}
     if "words" in stages:
-        parser = parser_of(tools)
-        made["words"] = {"parser": parser.name, "model": parser.digest, "annotation": source_digest(*ANNOTATION)}
+        layers["words"], made["words"] = words_made_by(parser_of(tools))
         words = digest(made["words"])
-        layers["words"] = f"words/parser={words}"
     if "bonds" in stages:
         paths, said = bond_layers(words, bonds)
         layers |= paths
@@ -59,6 +57,14 @@ def plan_of(tools: Tools, bonds: BondConfig, stages: tuple[str, ...]) -> Plan:
         made["pieces"] = {"tokenizer": tokenizer.digest, "annotator": annotator.digest, "size": tokenizer.size}
         layers["pieces"] = f"pieces/tokenizer={tokenizer.digest},annotator={annotator.digest}"
     return Plan(layers=layers, made=made)
+
+
+def words_made_by(parser: Parser) -> tuple[str, dict[str, object]]:
+    """Path of the layer of words that a parser makes, and what makes it."""
+    made: dict[str, object] = {
+        "parser": parser.name, "model": parser.digest, "annotation": source_digest(*ANNOTATION)
+    }  # fmt: skip
+    return f"words/parser={digest(made)}", made
 
 
 def bond_layers(words: str, config: BondConfig) -> tuple[dict[str, str], dict[str, object]]:
