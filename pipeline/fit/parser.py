@@ -3,7 +3,7 @@
 One shared tok2vec (hashed embeddings of norm, prefix, suffix and shape; a window of four words on either side after
 four layers: Miranda et al. 2022) feeds a morphologizer (UPOS and features), an edit-tree lemmatizer (Müller et al.
 2015) and an arc-eager parser whose trees also say where sentences begin (Honnibal and Johnson 2015). Words are cut by
-spaCy's English tokenizer with the additions below, and the components are trained on that very segmentation.
+spaCy's English tokenizer with the rules of `pipeline.fit.tokens`, and the components are trained on that segmentation.
 
     python -m pipeline.fit.parser TRAIN.conllu DEV.conllu OUT
 
@@ -11,7 +11,6 @@ About 30 minutes on one core; the best of the weights averaged over steps, by LA
 """
 
 import random
-import re
 import shutil
 import sys
 import time
@@ -21,28 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from spacy.lang.char_classes import ALPHA, HYPHENS
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import train_while_improving
-from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
 from thinc.api import Adam, fix_random_seed, warmup_linear
 
 from pipeline.fit.gold import GoldSentence, GoldText, dressed_texts, plain_texts, read_gold
+from pipeline.fit.tokens import adapt_tokenizer
 
 WIDTH = 96
-RUNS = (r"[.!?]*[!?][.!?]*", r"\.\.+", r"\*+", r"-+", r"=+", r"~+", r"_+", r"<+", r">+")
-"""A run of one mark is one token: `...`, `?!`, `-----`."""
-BOUND_PREFIXES = tuple(
-    "anti bi co counter e ex inter mid multi non over post pre pro quasi re semi sub ultra un".split()  # noqa: SIM905
-)
-"""EWT keeps `e-mail` and `non-profit` whole, and cuts `well-known` into three."""
-CONTRACTED = r"(?<=[A-Za-z])(?:[Nn]['’][Tt]|['’](?:[Mm]|[Rr][Ee]|[Vv][Ee]|[Ll][Ll]|[Dd]))"
-WHOLE = ("<unk>", "@-@", "@,@", "@.@", "'t", "'m", "'ve", "'re", "'ll", "'d")
-"""WikiText's own tokens; it sets contractions apart."""
-TELEPHONE = r"^(?:\d{3}-)?\d{3}-\d{4}$"
-
 NOTE = """\
 A spaCy pipeline for English: tokenizer, tok2vec, morphologizer (UPOS and features), lemmatizer, dependency parser.
 Its weights were computed from the Universal Dependencies English Web Treebank (UD English EWT, release 2.16),
@@ -101,29 +88,6 @@ def new_pipeline() -> Language:
         "hidden_width": 64, "maxout_pieces": 2, "use_upper": True, "nO": None, "tok2vec": listener,
     }})  # fmt: skip
     return nlp
-
-
-def adapt_tokenizer(nlp: Language) -> None:
-    """spaCy's English rules brought nearer to the treebank's, in place: word F1 on EWT train 98.3 to 99.3."""
-    tokenizer: Any = nlp.tokenizer
-    defaults = nlp.Defaults
-    old = rf"(?<=[{ALPHA}0-9])(?:{HYPHENS})(?=[{ALPHA}])"
-    infixes = list(defaults.infixes or ())
-    assert old in infixes, "spaCy's rule for hyphens has changed; bring it up to date here"
-    not_bound = "".join(rf"(?<!\b{prefix})(?<!\b{prefix.capitalize()})" for prefix in BOUND_PREFIXES)
-    infixes[infixes.index(old)] = rf"(?<=[{ALPHA}0-9]){not_bound}(?:{HYPHENS})(?=[{ALPHA}])"
-    infixes += [rf"(?<=[{ALPHA}])(?:{HYPHENS})(?=[0-9])", rf"(?<=[{ALPHA}])/(?=[{ALPHA}])"]
-    suffixes = [*RUNS, CONTRACTED, r"(?<=[0-9])(?:[ap]m|[AP]M)", "`s", *(defaults.suffixes or ())]
-    tokenizer.prefix_search = compile_prefix_regex([*RUNS, *(defaults.prefixes or ())]).search
-    tokenizer.suffix_search = compile_suffix_regex(suffixes).search
-    tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
-    tokenizer.token_match = re.compile(TELEPHONE).match
-    # spaCy reads "Wed" as "We'd"; the treebank cuts and/or
-    tokenizer.rules = {word: cut for word, cut in tokenizer.rules.items() if word.lower() not in ("and/or", "wed")}
-    for word in WHOLE:
-        tokenizer.add_special_case(word, [{"ORTH": word}])
-    for word in ("wanna", "Wanna"):
-        tokenizer.add_special_case(word, [{"ORTH": word[:3]}, {"ORTH": word[3:]}])
 
 
 def examples(nlp: Language, texts: Sequence[GoldText]) -> list[Example]:
