@@ -49,6 +49,13 @@ def test_words_are_cut_as_the_treebank_does(nlp: Language, text: str) -> None:
     assert " ".join(token.text for token in nlp.make_doc(text)) == CUTS[text]
 
 
+def test_a_loaded_tokenizer_cuts_alike(nlp: Language) -> None:
+    loaded = spacy.blank("en")
+    loaded.tokenizer.from_bytes(nlp.tokenizer.to_bytes())  # type: ignore[attr-defined, union-attr]
+    for text, cut in CUTS.items():
+        assert " ".join(token.text for token in loaded.make_doc(text)) == cut
+
+
 def test_no_letter_is_lost(nlp: Language) -> None:
     text = "  (“Don't--I”),  \n\n she said;--and 3x5x9am...?!\t"
     assert nlp.make_doc(text).text == text
