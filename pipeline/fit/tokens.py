@@ -75,7 +75,7 @@ NOT_SPECIAL = ("and/or", "wed", "id", "):", "b.", "k.", "m.")
 def adapt_tokenizer(nlp: Language) -> None:
     """Put the rules of this file into the pipeline's tokenizer, in place."""
     tokenizer: Any = nlp.tokenizer
-    defaults = nlp.Defaults
+    defaults: Any = nlp.Defaults
     suffixes = [*RUNS, *SUFFIXES, *(defaults.suffixes or ())]
     for mark in ("'s", "’s"):
         suffixes[suffixes.index(mark)] = NOT_A_DECADE + mark
