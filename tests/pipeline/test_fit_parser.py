@@ -90,7 +90,7 @@ def test_the_tokenizer_agrees_with_the_treebank(valency_data: Path) -> None:
         ours = {(token.idx, len(token)) for token in example.predicted}
         gold = {(token.idx, len(token)) for token in example.reference}
         agree, total = agree + 2 * len(ours & gold), total + len(ours) + len(gold)
-    assert agree / total > 0.989
+    assert agree / total > 0.9915
 
 
 @pytest.mark.slow
