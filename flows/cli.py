@@ -169,17 +169,24 @@ def train(
 def explain(
     sentence: Annotated[str, typer.Argument(help="A text, of one sentence or more.")],
     model: Model = None,
+    why: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Two words by number: why may the first attend the second, or why not?", metavar="7 3"),
+    ] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the bonds as arcs into this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Arcs, matrix and words as a page, into this file.")] = None,
     json_file: Json = None,
 ) -> None:
     """Parse a text and say which word is bonded to which, and why."""
     from flows.explain import explain_text
 
-    explained = explain_text(sentence, model)
+    explained = explain_text(sentence, model, why)
     write_json(explained.records, json_file)
     if svg:
         svg.write_text(explained.svg, encoding="utf-8")
-    typer.echo(explained.table)
+    if html:
+        html.write_text(explained.page(), encoding="utf-8")
+    typer.echo("\n".join(explained.why) if why else explained.table)
 
 
 @app.command()
