@@ -1,4 +1,4 @@
-"""`valency doctor` and `valency repair`: is all well here, and in this cache?"""
+"""`valency doctor`, `valency repair`, `valency leaktest`: is all well here, in this cache, with this model?"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.results import write_json
+from flows.results import with_provenance, write_json
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 
@@ -36,4 +36,27 @@ def repair(
     if not repairs:
         typer.echo(f"{cache} is whole")
     if not all(each.mended for each in repairs):
+        raise typer.Exit(1)
+
+
+def leaktest(
+    target: Annotated[str | None, typer.Argument(help="A recipe, by name or file, or a run; none: every view.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Cache of a recipe that reads under a control.")] = None,
+    documents: Annotated[int, typer.Option(help="Random documents to cut.", min=2)] = 200,
+    seed: int = 0,
+    json_file: Json = None,
+) -> None:
+    """Law 1 from ids to logits: does anything at a piece depend on later ones? Ends with 1 if so, or if the test is
+    blind to a planted leak."""
+    from flows.leaktest import check_leaks, told
+
+    found = check_leaks(target, cache, documents, seed)
+    write_json(with_provenance({"target": target or "every view", "seed": seed, **told(found)}), json_file)
+    typer.echo(f"{len(found.views)} views, {found.documents} documents, {found.cuts} cuts")
+    typer.echo(f"largest change of a logit before a cut: {found.max_prefix_change:.1e} of the largest")
+    typer.echo(f"planted leaks caught: {len(found.planted) - len(found.missed)} of {len(found.planted)}")
+    for name in found.missed:
+        typer.echo(f"NOT CAUGHT: {name}; do not believe this test")
+    typer.echo("leak-free" if found.leak_free else f"LEAKY: {found.first_violation}")
+    if not found.passed:
         raise typer.Exit(1)
