@@ -30,14 +30,11 @@ from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix
 from thinc.api import Adam, fix_random_seed, warmup_linear
 
 from pipeline.fit.gold import GoldSentence, GoldText, dressed_texts, plain_texts, read_gold
+from pipeline.fit.treebank import BOUND_PREFIXES
 
 WIDTH = 96
 RUNS = (r"[.!?]*[!?][.!?]*", r"\.\.+", r"\*+", r"-+", r"=+", r"~+", r"_+", r"<+", r">+")
 """A run of one mark is one token: `...`, `?!`, `-----`."""
-BOUND_PREFIXES = tuple(
-    "anti bi co counter e ex inter mid multi non over post pre pro quasi re semi sub ultra un".split()  # noqa: SIM905
-)
-"""EWT keeps `e-mail` and `non-profit` whole, and cuts `well-known` into three."""
 CONTRACTED = r"(?<=[A-Za-z])(?:[Nn]['’][Tt]|['’](?:[Mm]|[Rr][Ee]|[Vv][Ee]|[Ll][Ll]|[Dd]))"
 WHOLE = ("<unk>", "@-@", "@,@", "@.@", "'t", "'m", "'ve", "'re", "'ll", "'d")
 """WikiText's own tokens; it sets contractions apart."""

@@ -9,6 +9,11 @@ from lexicons.upos import UPOS_INDEX
 from pipeline.conllu import Sentence, Token, read_sentences
 from pipeline.prefix.state import NO_TAG
 
+BOUND_PREFIXES = tuple(
+    "anti bi co counter e ex inter mid multi non over post pre pro quasi re semi sub ultra un".split()  # noqa: SIM905
+)
+"""EWT keeps `e-mail` and `non-profit` whole, and cuts `well-known` into three."""
+
 
 @dataclass(slots=True)
 class GoldDocument:
