@@ -1,4 +1,4 @@
-"""The left-to-right annotator, a block of pieces at a time: equal to `prefix_step`, over arrays.
+"""The left-to-right annotator, a block of pieces at a time: equal to `step`, over arrays.
 
 The state's tail is put before the block's characters, so that every rule sees the context that it needs; what is
 counted or carried further (words, sentences, an open quotation) goes on from the state's numbers.

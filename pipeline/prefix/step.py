@@ -1,4 +1,4 @@
-"""The left-to-right annotator, one character at a time: the definition. `prefix_fast` must equal it.
+"""The left-to-right annotator, one character at a time: the definition. `fast` must equal it.
 
 **Words** are runs of letters and digits, and what `rules` adds: `'s`, `Mr.`, `U.S.`, `3.50`, `e-mail`, `<unk>`, `@-@`,
 addresses. Whether the next character goes on with the open word is decided when it is read, from the CONTEXT and the
