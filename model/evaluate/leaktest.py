@@ -32,9 +32,9 @@ show."""
 ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz .,",
     "ABC abc 0123456789 .:,;-/$%@<>#&'\"()[]!?\n",
-    "ÀéñøßΩжЯ漢字かなกำ한글 ١٢٣ ٪‏‮​‍﻿\U0001f600\U0001f469‍\U0001f680 …“”‘’—",
+    "ÀéñøßΩжЯ漢字かな한글…“”‘’— \u0e01\u0e33\u0661\u202e\u200f\u200d\u200b\ufeff\u00a0\U0001f600\U0001f469\U0001f680",
 )
-"""Characters that random texts are drawn from: plain, full of marks, and of many scripts with joiners and directions."""
+"""Characters that random texts are drawn from: plain, full of marks, of many scripts with joiners and directions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

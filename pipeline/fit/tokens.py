@@ -13,6 +13,8 @@ from typing import Any
 from spacy.lang.char_classes import ALPHA, HYPHENS
 from spacy.language import Language
 
+from pipeline.fit.treebank import BOUND_PREFIXES
+
 RUNS = (
     r"(?<![-=])[-=]>", r"<[-=](?![-=])", r"[<>]=(?!=)",
     r"(?<!\.)\.?[!?]+\.?(?!\.)", r"\.\.+", r"\*+", r"-+", r"=+", r"~+", r"_+", r"<+", r">+", r"\+\++", "##+", r"\$\$+",
@@ -41,11 +43,6 @@ INFIXES = (
     rf"(?<=[{ALPHA}])/(?=[{ALPHA}])", r"(?<=[A-Za-z]{3})/$",  # parts/materials; an address keeps its last slash
     rf"(?<=[{ALPHA}]\.)(?:{HYPHENS})(?=[{ALPHA}])",  # U.S.-led
 )  # fmt: skip
-BOUND_PREFIXES = tuple(
-    """anti arch bi co counter cross e ex inter intra mid multi neo non over post pre pro psycho quasi re semi socio sub
-    ultra un""".split()  # noqa: SIM905
-)
-"""EWT keeps `e-mail` and `non-profit` whole, and cuts `well-known` into three."""
 GUARD = r"(?:(?![A-Za-z])|(?<=[0-9])|(?=[Nn]['’]))"
 """Where a suffix or an infix may begin: never at a letter, but after a digit (`20mm`) and in `n't`."""
 WHOLE = (
