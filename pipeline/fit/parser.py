@@ -12,6 +12,7 @@ the components are trained on that very segmentation.
 About half an hour on one core; the best of the weights averaged over steps, by LAS on dev, is kept.
 """
 
+import json
 import random
 import shutil
 import time
@@ -190,9 +191,17 @@ def save(nlp: Language, out: Path, note: str) -> None:
         name="ewt", license="CC BY-SA 4.0", spacy_version=">=3.8.14,<3.9",
         description="English, from raw text; trained on UD English EWT by pipeline.fit.parser",
     )  # fmt: skip
-    nlp.to_disk(fresh)
+    to_disk(nlp, fresh)
     (fresh / "README.md").write_text(note, encoding="utf-8")
     if out.exists():
         out.rename(stale)
     fresh.rename(out)
     shutil.rmtree(stale, ignore_errors=True)
+
+
+def to_disk(nlp: Language, folder: Path) -> None:
+    """As spaCy writes it, and the attribute by which vectors are found, which spaCy reads there but does not write:
+    by the form itself, every capitalised word would lose its vector."""
+    nlp.to_disk(folder)
+    said = {"mode": str(nlp.vocab.vectors.mode), "attr": int(nlp.vocab.vectors.attr)}
+    (folder / "vocab" / "vectors.cfg").write_text(json.dumps(said), encoding="utf-8")
