@@ -39,18 +39,18 @@ def train(
     finetune_seconds: Annotated[float, typer.Option(help="For each member, at most.", min=1)] = 60.0,
     members: Annotated[int, typer.Option(help="Parsers that annotate together.", min=1)] = 3,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the pretraining step.")] = False,
-    small: Annotated[bool, typer.Option("--tiny", help="A few steps of a tiny teacher, to try the way.")] = False,
+    only_trial: Annotated[bool, typer.Option("--trial", help="Full size, few steps, few words: does it go?")] = False,
     seed: int = 0,
 ) -> None:
     """Train the large parser and annotate the silver words; on a GPU, with torch, numpy and safetensors alone."""
-    from pipeline.fit.teacher.config import TeacherConfig, tiny
+    from pipeline.fit.teacher.config import TeacherConfig, trial
     from pipeline.fit.teacher.train import train as train_teacher
 
-    config = TeacherConfig(
+    config = trial(compile=compiled, seed=seed) if only_trial else TeacherConfig(
         pretrain_seconds=pretrain_seconds, finetune_seconds=finetune_seconds, members=members, compile=compiled,
         seed=seed,
     )  # fmt: skip
-    train_teacher(prepared, out, tiny(seed=seed) if small else config, device, typer.echo)
+    train_teacher(prepared, out, config, device, typer.echo)
 
 
 @silver.command()

@@ -62,6 +62,8 @@ class TeacherConfig:
 
     # annotation
     annotate_windows: int = 256
+    stretches: int | None = None
+    """Only so many stretches are annotated, to try the way; such labels are good for nothing else."""
     lag: float = 1.0
     """A member more than so many points of dev LAS behind the best has no say."""
 
@@ -77,6 +79,12 @@ class TeacherConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
         if not self.finetune_rates:
             raise ValueError("finetune_rates is empty; give a learning rate at least")
+
+
+def trial(**changes: object) -> TeacherConfig:
+    """A teacher of full size that learns for seconds: does all go on this machine, and how fast?"""
+    short: dict[str, object] = {"pretrain_steps": 200, "finetune_epochs": 1, "members": 1, "stretches": 50}
+    return TeacherConfig(**(short | changes))  # type: ignore[arg-type]
 
 
 def tiny(**changes: object) -> TeacherConfig:

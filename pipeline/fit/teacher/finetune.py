@@ -60,7 +60,7 @@ def finetune(
     on_gpu = golds[0].head.is_cuda
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=DECAY, fused=on_gpu)
     average = copy.deepcopy(parser).eval()
-    pairs = list(average.parameters()), list(parser.parameters())
+    pairs: tuple[list[Tensor], list[Tensor]] = list(average.parameters()), list(parser.parameters())
     parser.train()
     steps = config.finetune_epochs * len(_epoch(golds, config, np.random.default_rng(0)))
     clock = Clock(steps, config.finetune_seconds)
@@ -73,7 +73,7 @@ def finetune(
         adam.zero_grad(set_to_none=True)
         with autocast(golds[0].head.device):
             loss = sum_of_losses(parser, batch, gold, config.word_dropout)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parser.parameters(), 1.0)
         adam.step()
         with torch.no_grad():  # an early average is mostly of late weights too

@@ -20,7 +20,7 @@ class Muon:
 
     def __init__(self, matrices: Iterable[nn.Parameter], rate: float, decay: float) -> None:
         self.rate, self.decay = rate, decay
-        shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
         for matrix in matrices:
             shapes[matrix.shape].append(matrix)
         self._groups = [(group, torch.zeros(len(group), *shape, device=group[0].device))
@@ -39,7 +39,7 @@ class Muon:
 
 def orthogonal(stack: Tensor) -> Tensor:
     """Each matrix of [n, rows, columns] with all singular values near 1 (0.7 to 1.2)."""
-    x = stack.bfloat16() if stack.is_cuda else stack
+    x: Tensor = stack.bfloat16() if stack.is_cuda else stack
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

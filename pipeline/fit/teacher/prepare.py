@@ -103,7 +103,7 @@ def _lexicon(
     """Pieces are learnt from the raw text and train. Words that only the treebank has follow the others."""
     spellings = [spelling(form, space) for form, space in distinct]
     forms = [form for form, _ in distinct]
-    said = np.array(spellings, object)
+    said: Any = np.array(spellings, object)
     train = [spelling(form, space) for form, space in zip(treebanks[0].form, treebanks[0].space, strict=True)]
     tokenizer = fit_subwords([*(said[each] for each in words), train], size)
     number = {word: place for place, word in enumerate(spellings)}

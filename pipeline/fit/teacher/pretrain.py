@@ -18,6 +18,7 @@ from pipeline.fit.teacher.stream import Stream
 from pipeline.fit.teacher.subwords import MASK, SPECIALS
 
 Report = Callable[[str], None]
+Loss = Callable[[MaskedModel, Tensor, Tensor, float], Tensor]
 TELL_EVERY = 100
 """Steps between two lines of report."""
 
@@ -31,11 +32,8 @@ def pretrain(streams: list[Stream], pieces: int, config: TeacherConfig, report: 
     others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
     muon = Muon(matrices, config.matrix_rate, config.pretrain_decay)
     adam = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=config.pretrain_decay, fused=text.is_cuda)
-    loss_of = torch.compile(masked_loss) if config.compile else masked_loss
     batches = _batches(text, word, config)
-    window, number = next(batches)
-    with autocast(text.device):
-        loss_of(model, window, number, config.mask_share).backward()  # start-up is not counted
+    loss_of = _started(model, next(batches), config, report)
     clock = Clock(config.pretrain_steps, config.pretrain_seconds)
     told = torch.zeros((), device=text.device)
     while (part := clock.part()) < 1:
@@ -45,7 +43,7 @@ def pretrain(streams: list[Stream], pieces: int, config: TeacherConfig, report: 
         window, number = next(batches)
         with autocast(text.device):
             loss = loss_of(model, window, number, config.mask_share)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         muon.step()
         adam.step()
@@ -57,6 +55,24 @@ def pretrain(streams: list[Stream], pieces: int, config: TeacherConfig, report: 
                    f"  {clock.elapsed():4.0f} s  {speed:,.0f} pieces/s")  # fmt: skip
             told.zero_()
     return model.encoder
+
+
+def _started(model: MaskedModel, batch: tuple[Tensor, Tensor], config: TeacherConfig, report: Report) -> Loss:
+    """The loss, after a first pass both ways, so that no clock counts the start; compiled, if asked and able."""
+
+    def tried(loss_of: Loss) -> Loss:
+        with autocast(batch[0].device):
+            loss = loss_of(model, *batch, config.mask_share)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss.item()  # waits for the device
+        return loss_of
+
+    if config.compile:
+        try:
+            return tried(torch.compile(masked_loss))
+        except Exception as error:  # whatever breaks in a compiler costs speed, never the run
+            report(f"goes on uncompiled, for compiling failed: {str(error)[:300]}")
+    return tried(masked_loss)
 
 
 def masked_loss(model: MaskedModel, pieces: Tensor, word: Tensor, share: float) -> Tensor:
@@ -110,7 +126,7 @@ def _batches(text: Tensor, word: Tensor, config: TeacherConfig) -> Iterator[tupl
         begins = torch.randperm((len(text) - shift) // size, generator=chance).mul_(size).add_(shift)
         if len(begins) < windows:
             begins = begins.repeat(-(-windows // len(begins)))
-        for batch in begins.to(text.device).split(windows):
+        for batch in torch.split(begins.to(text.device), windows):
             if len(batch) == windows:
                 at = batch[:, None] + place
                 yield text[at], word[at]

@@ -103,7 +103,8 @@ def pack(stream: Stream, starts: Ints, limits: Ints, first: int, last: int) -> I
     """
     bounds = np.append(starts[(starts > first) & (starts < last)], last)
     reached = stream.begin[bounds]
-    windows, begin, place = [], first, 0
+    windows: list[tuple[int, int]] = []
+    begin, place = first, 0
     while begin < last:
         room = stream.begin[begin] + limits[len(windows) % len(limits)]
         place = max(place, int(np.searchsorted(reached, room, side="right")) - 1)

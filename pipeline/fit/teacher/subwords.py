@@ -42,7 +42,7 @@ def fit_subwords(texts: Iterable[Sequence[str]], size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     # No word holds a line break, so one parts them.
     split, as_bytes = pre_tokenizers.Split("\n", "removed"), pre_tokenizers.ByteLevel(False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])
     trainer = trainers.BpeTrainer(
         vocab_size=size, show_progress=False, special_tokens=list(SPECIALS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),

@@ -71,9 +71,10 @@ class Prepared:
         tags = {key: column[key] for key in TAGS}
         return Gold(stream, tags, column["relation"], column["head"], begin, end, np.flatnonzero(start))
 
-    def silver(self) -> Stream:
-        """The words to be annotated; a stretch that does not follow the one before it begins a document."""
-        pieces, ranges = self.arrays["raw/pieces"], self.arrays["raw/silver"]
+    def silver(self, stretches: int | None = None) -> Stream:
+        """The words to be annotated, of all stretches or the first few; a stretch that does not follow the one before
+        it begins a document."""
+        pieces, ranges = self.arrays["raw/pieces"], self.arrays["raw/silver"][:stretches]
         starts = unpacked(self.arrays["raw/starts"], len(pieces))
         taken = np.concatenate([np.arange(begin, end) for begin, end in ranges])
         chosen = pieces[taken]
@@ -115,7 +116,7 @@ def train(folder: Path, out: Path, config: TeacherConfig, device: str = "cpu", r
         scores = evaluate(members, prepared.stream("dev"), prepared.dev, prepared.classes, config)
         save_json({"members": len(members), "dev": scores}, out / "ensemble.json")
         report(f"{len(members)} members: dev {scores}")
-    stream = prepared.silver()
+    stream = prepared.silver(config.stretches)
     annotating = time.monotonic()
     found = annotate(members, stream, sentence_starts(members, stream, config), config)
     save_arrays(_labels(found), out / "labels.safetensors")

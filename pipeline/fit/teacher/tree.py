@@ -23,12 +23,13 @@ def best_heads(scores: Scores) -> NDArray[np.int64]:
     full[1:] = np.maximum(scores, LEAST)
     full[1:, 0] -= 2 * (words + 1) * (np.abs(full[1:]).max() + 1)
     np.fill_diagonal(full, -np.inf)
-    return _arborescence(full)[1:]
+    heads: NDArray[np.int64] = _arborescence(full)[1:]
+    return heads
 
 
 def _arborescence(scores: Scores) -> NDArray[np.int64]:
     """Head of each node of the best arborescence from node 0, whose own is 0. scores [m, m]: row node, column head."""
-    heads = scores.argmax(1)
+    heads: NDArray[np.int64] = scores.argmax(1)
     heads[0] = 0
     cycle = find_cycle(heads)
     if cycle is None:
