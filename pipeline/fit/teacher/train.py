@@ -101,14 +101,18 @@ def unpacked(bits: NDArray[Any], length: int) -> NDArray[np.bool_]:
 def train(folder: Path, out: Path, config: TeacherConfig, device: str = "cpu", report: Report = print) -> None:
     """Everything from the folder that `prepare` wrote to `labels.safetensors` in the folder `out`.
 
-    Errors: ValueError if `out` was begun with another config; Failure for a damaged file.
+    Errors: ValueError if `out` was begun with another config, or without the device; Failure for a damaged file.
     """
     began = time.monotonic()
     if (out / "labels.safetensors").exists():
         report(f"{out / 'labels.safetensors'} is there; remove it to annotate again")
         return
-    _same_config(out / "config.json", config)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"there is no GPU for device {device!r}; go to a machine that has one, or give the device 'cpu'"
+        )
     prepared = load_prepared(folder, torch.device(device))
+    _same_config(out / "config.json", config)
     encoder = _encoder(prepared, out / "encoder.safetensors", config, report)
     members = [_member(prepared, encoder, out, number, config, report) for number in range(config.members)]
     members = _with_a_say(members, out, config)
