@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -150,6 +151,9 @@ def test_a_second_call_goes_on_from_what_is_done(prepared: Path, tmp_path: Path)
     told.clear()
     train(prepared, tmp_path, config, report=told.append)
     assert len(told) == 1
+    (tmp_path / "labels.safetensors").unlink()
+    train(prepared, tmp_path, replace(config, compile=True), report=told.append)  # decides nothing but speed
+    assert (tmp_path / "labels.safetensors").read_bytes() == labels
     (tmp_path / "labels.safetensors").unlink()
     with pytest.raises(ValueError, match="another config"):
         train(prepared, tmp_path, tiny(seed=3), report=told.append)

@@ -129,8 +129,9 @@ def train(folder: Path, out: Path, config: TeacherConfig, device: str = "cpu", r
 
 
 def _same_config(path: Path, config: TeacherConfig) -> None:
+    """Whether to compile decides nothing but speed: a run may go on without."""
     said = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-    if path.exists() and load_json(path) != said:
+    if path.exists() and load_json(path) | {"compile": config.compile} != said:
         raise ValueError(f"{path} says that the folder was begun with another config; give another folder")
     save_json(said, path)
 
