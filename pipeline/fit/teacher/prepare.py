@@ -76,7 +76,7 @@ def prepare(
     arrays = _raw_arrays(stretches, words, silver, lexicon)
     for name, columns in zip(TREEBANKS, treebanks, strict=True):
         arrays |= {f"{name}/{key}": array for key, array in _treebank_arrays(columns, classes, lexicon).items()}
-    _save_silver(stretches, words, silver, lexicon, inputs, out)
+    _save_silver(stretches, words, silver, lexicon, out)
     save_arrays(arrays, out / "teacher.safetensors")
     save_json({"config": asdict(config), "pieces": int(lexicon.pieces.flat.max()) + 1, "classes": asdict(classes),
                "dev": asdict(treebanks[-1])}, out / "teacher.json")  # fmt: skip
@@ -162,9 +162,12 @@ def _treebank_arrays(columns: Columns, classes: Classes, lexicon: Lexicon) -> Ar
 
 
 def _save_silver(
-    stretches: Sequence[Stretch], words: Sequence[NDArray[np.int64]], silver: NDArray[np.bool_], lexicon: Lexicon,
-    inputs: Sequence[str | Path], out: Path,
-) -> None:  # fmt: skip
+    stretches: Sequence[Stretch],
+    words: Sequence[NDArray[np.int64]],
+    silver: NDArray[np.bool_],
+    lexicon: Lexicon,
+    out: Path,
+) -> None:
     """Numbers of the words' forms, and what they stand for; a stretch becomes a document of its own."""
     taken = [place for place in range(len(stretches)) if silver[place]]
     used, number = np.unique(np.concatenate([words[place] for place in taken]), return_inverse=True)
