@@ -98,4 +98,6 @@ def _association(stream: NDArray[np.int64], words: int, contexts: int) -> NDArra
     of_context = counts.sum(0, keepdims=True) ** SMOOTHING
     expected = counts.sum(1, keepdims=True) * (of_context / of_context.sum())
     # a pair that never occurs tells nothing, and log 0 is cut at 0 like all that is below
-    return np.log(np.divide(counts, expected, out=np.ones_like(counts), where=counts > expected))
+    ratio = np.ones_like(counts)
+    np.divide(counts, expected, out=ratio, where=counts > expected)
+    return np.log(ratio, out=ratio)

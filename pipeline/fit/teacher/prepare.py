@@ -14,11 +14,11 @@ import spacy
 from numpy.typing import NDArray
 
 from pipeline.fit.gold import read_gold
-from pipeline.fit.parser import adapt_tokenizer
 from pipeline.fit.teacher.files import Arrays, save_arrays, save_json
 from pipeline.fit.teacher.raw import Stretch, choose, read_stretches
 from pipeline.fit.teacher.subwords import DOCUMENT, PARAGRAPH, Pieces, encode, fit_subwords, spelling
 from pipeline.fit.teacher.treebank import Classes, Columns, classes_of, columns_of, dressed, numbered
+from pipeline.fit.tokens import adapt_tokenizer
 
 Report = Callable[[str], None]
 TREEBANKS = ("train", "dressed-0", "dressed-1", "dev")
