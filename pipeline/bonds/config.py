@@ -2,21 +2,36 @@
 
 from dataclasses import dataclass
 
+AT_LEAST_ONE = (
+    *("hops", "role_cap", "binding_cap", "dependency_cap", "cohesion_cap", "cohesion_reach"),
+    *("escape_cap", "escape_every"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BondConfig:
     """Settings of every kind of bond. A cap counts per query and kind, so that N words have O(N) bonds."""
 
-    kinds: tuple[str, ...] = ("role", "binding", "dependency", "cohesion")
+    kinds: tuple[str, ...] = ("role", "binding", "dependency", "cohesion", "escape")
     """Which kinds to make: names in pipeline.bonds.BOND_KINDS."""
-    hops: int = 2
-    """Longest path from a word up to an ancestor that becomes a dependency bond, in arcs."""
+    hops: int = 5
+    """Longest way through the tree between the words of a dependency bond, in arcs; 1: only the parse's own."""
+    dependency_cap: int = 16
+    """Most dependency bonds of one word, its head first, then the likeliest."""
+    dependency_stake: float = 0.2
+    """Of a pair that the parse does not join, the least chance of an arc is this over `dependency_cap`."""
+    escape_cap: int = 4
+    """Most escape bonds of one word."""
+    escape_every: int = 64
+    """Every so many words of a document there is a long edge."""
     role_cap: int = 8
     """Most fillers of one verb, the nearest first."""
-    binding_reach: int = 2
+    binding_reach: int = 3
     """How far a pronoun looks back for an antecedent, in sentences before its own."""
     binding_cap: int = 8
-    """Most antecedents of one pronoun, the nearest first."""
+    """Most antecedents of one pronoun, the most salient first."""
+    binding_chance: float = 0.01
+    """Least chance of an antecedent of `he`, `she` and their forms."""
     cohesion_reach: int = 3
     """How far a noun looks back for an earlier mention, in sentences before its own."""
     cohesion_cap: int = 4
@@ -24,10 +39,17 @@ class BondConfig:
     cohesion_similarity: float = 0.7
     """Least similarity (Lin 1998; 0 to 1) that makes relatives of two nouns; above 1, there are none."""
 
+    @property
+    def least_chance(self) -> float:
+        """Least chance of an arc that makes a bond of a pair: who may have more bonds takes less likely ones."""
+        return self.dependency_stake / self.dependency_cap
+
     def __post_init__(self) -> None:
-        for name in ("hops", "role_cap", "binding_cap", "cohesion_cap", "cohesion_reach"):
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1, or leave the kind out of `kinds`")
+        if not 0 < self.dependency_stake < 1:
+            raise ValueError(f"dependency_stake is {self.dependency_stake}; give a chance between 0 and 1, such as 0.2")
         if self.cohesion_similarity <= 0:
             raise ValueError(f"cohesion_similarity is {self.cohesion_similarity}; give more than 0, 2 for no relatives")
         if self.binding_reach < 0:
