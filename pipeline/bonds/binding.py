@@ -181,6 +181,11 @@ def _cataphoric(words: Words, phrases: Nominals, query: NDArray[np.int64], key: 
     for _ in range(2 * LEVELS):
         commanded |= arguments & (node == governor) & (governor >= 0) & ~other[below]
         below, node = np.where(node >= 0, node, 0), np.where(node >= 0, words.head[node], -1)
+    # "though he was ill, Gvinjia served": however the parse joins the two, he does not command what follows the comma
+    subordinate = first_child(words.head, words.relation.isin(["mark"]))
+    commas = np.cumsum(words.text.isin([","]))
+    marked = (governor >= 0) & (subordinate[governor] >= 0) & (subordinate[governor] < query)
+    commanded &= ~(marked & (commas[key] > commas[query]))
     core = words.relation.isin(["nsubj", "nsubj:pass", "obj", "iobj"])[key]
     above, node = np.zeros(len(query), dtype=bool), np.where(governor >= 0, words.head[governor], -1)
     for _ in range(LEVELS):

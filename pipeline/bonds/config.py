@@ -18,8 +18,8 @@ class BondConfig:
     """Longest way through the tree between the words of a dependency bond, in arcs; 1: only the parse's own."""
     dependency_cap: int = 16
     """Most dependency bonds of one word, its head first, then the likeliest."""
-    dependency_stake: float = 0.2
-    """Of a pair that the parse does not join, the least chance of an arc is this over `dependency_cap`."""
+    dependency_stake: float = 0.5
+    """Sets the least chance of an arc that makes a bond where the parse has none: see `least_chance`."""
     escape_cap: int = 4
     """Most escape bonds of one word."""
     escape_every: int = 64
@@ -41,8 +41,11 @@ class BondConfig:
 
     @property
     def least_chance(self) -> float:
-        """Least chance of an arc that makes a bond of a pair: who may have more bonds takes less likely ones."""
-        return self.dependency_stake / self.dependency_cap
+        """Least chance of an arc that makes a bond where the parse has none: who may have more takes less likely ones.
+
+        `dependency_stake` over `dependency_cap` to the power of 1.5: at 16, one in 128.
+        """
+        return self.dependency_stake / float(self.dependency_cap) ** 1.5
 
     def __post_init__(self) -> None:
         for name in AT_LEAST_ONE:

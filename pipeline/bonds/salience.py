@@ -46,6 +46,7 @@ FAMILIES: odds.Families = {
     "preposition": (("",), PREPOSITIONS),
     "form": (("",), ("plain", "determined", "capitals", "plural")),
     "last word": (("",), ("no thing", "thing behind a name", "thing")),
+    "rank": (("earlier", "later"), ("no person", *map(str, range(1, EARLIER + 1)))),
     "company": (("",), ("no name", "once", "twice", "three times", "more")),
     "place": (SENTENCES, ("no name", "first name", "second name", "third name", "later name")),
 }
@@ -53,7 +54,7 @@ FAMILIES: odds.Families = {
 function of the pronoun and the relation of the candidate; how many arcs above the pronoun the word is that the
 candidate hangs on; whether the same name is mentioned nearer by; whether the parse has the candidate inside the
 pronoun's own phrase. For pronouns with a sex: the others."""
-SEXED_ONLY = ("sort", "gender", "preposition", "form", "last word", "company", "place")
+SEXED_ONLY = ("sort", "gender", "preposition", "form", "last word", "rank", "company", "place")
 PLACES = mask("location", "organization", "group", "time", "event", "region")
 
 
@@ -100,12 +101,15 @@ def entries(
     }
     noun_tag = words.upos[key] == UPOS_INDEX["PROPN"]
     sort = np.where(name, np.where(noun_tag, 0, 1), np.where(words.upos[key] == UPOS_INDEX["PRON"], 3, 2))
+    kind, gender, form = _kind(words.features[key]), _gender(words, named, query, key), _form(words, key)
+    person = name & (kind != 1) & (form != 1) & ((gender != 2) | ~named.sure[key])
     sexed: dict[str, Codes] = {
-        "sort": sort * 4 + _kind(words.features[key]),
-        "gender": _gender(words, named, query, key) * 2 + named.sure[key],
+        "sort": sort * 4 + kind,
+        "gender": gender * 2 + named.sure[key],
         "preposition": _prepositions(words)[key],
-        "form": _form(words, key),
+        "form": form,
         "last word": _last_word(words, named, key),
+        "rank": later * (EARLIER + 1) + _rank(query, later, person),
         "company": _company(query, words.text.code[named.last[key]], name),
         "place": sentence * 5 + _place(query, sentence, name),
     }
@@ -119,6 +123,15 @@ def _recency(query: Rows, later: Rows) -> Rows:
     first = run_start(group)
     last = len(query) - 1 - np.flip(run_start(np.flip(group))) if len(query) else place
     return np.where(later == 1, EARLIER + np.minimum(place - first, LATER - 1), np.minimum(last - place, EARLIER - 1))
+
+
+def _rank(query: Rows, later: Rows, person: NDArray[np.bool_]) -> Rows:
+    """Rank by nearness among the names that may be a person's, from 1; 0 for all else."""
+    found = np.zeros(len(query), dtype=np.int64)
+    rows = np.flatnonzero(person)
+    place = _recency(query[rows], later[rows])
+    found[rows] = 1 + np.where(later[rows] == 1, np.minimum(place - EARLIER, EARLIER - 1), place)
+    return found
 
 
 def _above(words: Words, query: Rows, key: Rows) -> Rows:
