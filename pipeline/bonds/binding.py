@@ -62,9 +62,12 @@ def binding_bonds(words: Words, config: BondConfig) -> Bonds:
     query, key = query[good], key[good]
     kept = nearest(query, key, config.binding_cap)
     bound = make_bonds("binding", query[kept], key[kept], _rules(words, phrases, "A", query[kept]))
-    found = antecedents(words, said, phrases, named, config.binding_reach)
-    worth = salience(words, phrases, named, found.query, found.key, found.inside)
-    likely = (worth >= log_odds_of(config.binding_chance)) | ~sexed_pronouns(words)[found.query]
+    found = antecedents(words, said, phrases, named, config)
+    if "salience" in config.binding_without:
+        worth, likely = np.zeros(len(found.query), np.float32), np.ones(len(found.query), dtype=bool)
+    else:
+        worth = salience(words, phrases, named, found.query, found.key, found.inside)
+        likely = (worth >= log_odds_of(config.binding_chance)) | ~sexed_pronouns(words)[found.query]
     query, key = found.query[likely], found.key[likely]
     kept = best(query, key, worth[likely], config.binding_cap)
     free = make_bonds("binding", query[kept], key[kept], _rules(words, phrases, "B", query[kept]))
@@ -124,24 +127,37 @@ class Antecedents:
     """Does the parse have the key inside the noun phrase that the pronoun stands in?"""
 
 
-def antecedents(words: Words, said: Clauses, phrases: Nominals, named: Mentions, reach: int) -> Antecedents:
+def antecedents(
+    words: Words, said: Clauses, phrases: Nominals, named: Mentions, config: BondConfig
+) -> Antecedents:
     """Principle B: every pronoun with the agreeing phrases in reach that it may stand for."""
-    query, key = _in_reach(words, phrases, named, np.flatnonzero(phrases.pronominal), reach)
-    good = agree(words, phrases, named.name, query, key)
-    query, key = query[good], key[good]
-    later = key > query
-    good = ~_local(words, said, phrases, named, query, key) & ~_fronted(words, phrases, query, key)
-    good[later] &= _cataphoric(words, phrases, query[later], key[later])
+    without = config.binding_without
+    pronoun = np.flatnonzero(phrases.pronominal)
+    query, key = _in_reach(words, phrases, named, pronoun, config.binding_reach, "names" not in without)
+    if "agreement" not in without:
+        good = agree(words, phrases, named.name, query, key)
+        query, key = query[good], key[good]
+    good, later = np.ones(len(query), dtype=bool), key > query
+    if "local domain" not in without:
+        good &= ~_local(words, said, phrases, named, query, key)
+    if "command" not in without:
+        good &= ~_fronted(words, phrases, query, key)
+        good[later] &= _cataphoric(words, phrases, query[later], key[later])
+    if "later nouns" in without:
+        good &= ~later
     query, key = query[good], key[good]
     return Antecedents(query, key, _inside(words, phrases, query, key))
 
 
-def _in_reach(words: Words, phrases: Nominals, named: Mentions, pronoun: NDArray[np.int64], reach: int) -> Pairs:
+def _in_reach(
+    words: Words, phrases: Nominals, named: Mentions, pronoun: NDArray[np.int64], reach: int, names: bool
+) -> Pairs:
     """Phrases from the beginning of the `reach`-th sentence before the pronoun's own to the end of its own.
 
-    Names that the parse has as no phrase are for pronouns with a sex only, pronouns for pronouns behind them.
+    Names that the parse has as no phrase are for pronouns with a sex only, and only if `names`; pronouns are for
+    pronouns behind them.
     """
-    phrase = np.flatnonzero(phrases.phrase | named.stands)
+    phrase = np.flatnonzero(phrases.phrase | (named.stands & names))
     begins = np.flatnonzero(words.sentence_first() == np.arange(len(words)))
     number = np.searchsorted(begins, pronoun, side="right") - 1  # of the sentence, in the shard
     document = np.searchsorted(words.document, words.document[pronoun], side="left")
@@ -151,7 +167,7 @@ def _in_reach(words: Words, phrases: Nominals, named: Mentions, pronoun: NDArray
     after = np.minimum(np.searchsorted(phrase, end), here + AFTER)
     owner, place = ranges(np.maximum(np.searchsorted(phrase, first), here - SCAN), after)
     query, key = pronoun[owner], phrase[place]
-    sexed = sexed_pronouns(words)[query]
+    sexed = sexed_pronouns(words)[query] & names
     good = (key != query) & np.where(sexed & named.name[key], named.stands[key], phrases.phrase[key])
     good &= (key < query) | phrases.named[key] | (sexed & named.stands[key])
     good &= (key < query) | ((words.features[query] & np.uint64(mask("third"))) != 0)

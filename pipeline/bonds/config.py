@@ -7,6 +7,8 @@ AT_LEAST_ONE = (
     *("escape_cap", "escape_every"),
 )
 
+BINDING_RULES = ("agreement", "local domain", "command", "later nouns", "names", "salience")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BondConfig:
@@ -30,8 +32,10 @@ class BondConfig:
     """How far a pronoun looks back for an antecedent, in sentences before its own."""
     binding_cap: int = 8
     """Most antecedents of one pronoun, the most salient first."""
-    binding_chance: float = 0.01
+    binding_chance: float = 0.0085
     """Least chance of an antecedent of `he`, `she` and their forms."""
+    binding_without: tuple[str, ...] = ()
+    """Rules of antecedents that are left out, to see what each is worth: names in BINDING_RULES."""
     cohesion_reach: int = 3
     """How far a noun looks back for an earlier mention, in sentences before its own."""
     cohesion_cap: int = 4
@@ -55,6 +59,10 @@ class BondConfig:
             raise ValueError(f"dependency_stake is {self.dependency_stake}; give a chance between 0 and 1, such as 0.2")
         if self.cohesion_similarity <= 0:
             raise ValueError(f"cohesion_similarity is {self.cohesion_similarity}; give more than 0, 2 for no relatives")
+        if unknown := set(self.binding_without) - set(BINDING_RULES):
+            raise ValueError(f"binding_without names {min(unknown)!r}; known rules: {', '.join(BINDING_RULES)}")
+        if not 0 < self.binding_chance < 1:
+            raise ValueError(f"binding_chance is {self.binding_chance}; give a chance between 0 and 1, such as 0.01")
         if self.binding_reach < 0:
             raise ValueError(f"binding_reach is {self.binding_reach}; give 0 (its own sentence) or more")
         if len(set(self.kinds)) != len(self.kinds):

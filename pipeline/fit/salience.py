@@ -47,7 +47,7 @@ def fit_rows(
     """The rows of the table, and the candidates, antecedents and pronouns counted; words: annotated."""
     said = clauses(words)
     phrases, named = nominals(words, said), mentions(words)
-    found = antecedents(words, said, phrases, named, BondConfig().binding_reach)
+    found = antecedents(words, said, phrases, named, BondConfig())
     general, sexed = entries(words, phrases, named, found.query, found.key, found.inside)
     asked = np.zeros(len(words), dtype=bool)
     true: set[tuple[int, int]] = set()
