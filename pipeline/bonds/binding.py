@@ -48,6 +48,9 @@ LEVELS = 6
 """Most governors that a search climbs: a reflexive's for a subject, a fronted pronoun's for its noun."""
 SCAN = 64
 """Most earlier phrases that a pronoun looks at, so that a sentence of a thousand nouns costs no more than others."""
+LEAST = 3
+"""Candidates that a pronoun keeps however unlikely. GAP, which the weights are from, marks names alone: where there are
+few, "the king" is what `he` stands for."""
 AFTER = 16
 """Most later phrases of its sentence that a pronoun looks at."""
 
@@ -68,6 +71,7 @@ def binding_bonds(words: Words, config: BondConfig) -> Bonds:
     else:
         worth = salience(words, phrases, named, found.query, found.key, found.inside)
         likely = (worth >= log_odds_of(config.binding_chance)) | ~sexed_pronouns(words)[found.query]
+        likely[best(found.query, found.key, worth, min(LEAST, config.binding_cap))] = True
     query, key = found.query[likely], found.key[likely]
     kept = best(query, key, worth[likely], config.binding_cap)
     free = make_bonds("binding", query[kept], key[kept], _rules(words, phrases, "B", query[kept]))

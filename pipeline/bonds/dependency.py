@@ -11,7 +11,7 @@ The closure does double service: a head word carries its phrase's meaning upward
 Compatible tags are part of the chance, as log-odds a pair of tags: "the" and "reads" are no likely pair on any way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,10 @@ from pipeline.bonds.chance import (
     RELATIONS,
     SEEN,
     Codes,
+    Floats,
     distance_codes,
     log_odds_of,
     relation_codes,
-    score,
     weights,
 )
 from pipeline.bonds.config import BondConfig
@@ -47,7 +47,24 @@ class Candidates:
     query: NDArray[np.int64]
     key: NDArray[np.int64]
     index: dict[str, Codes]
-    """By family of pipeline.bonds.chance, the entry of each pair."""
+    """By family of pipeline.bonds.chance, the column of each pair; of `tags`, the entry."""
+    row: dict[str, int]
+    """By family, the row that all of these pairs have; of `tags`, 0."""
+
+    def entries(self) -> dict[str, Codes]:
+        """By family, the entry of each pair."""
+        return {
+            family: self.row[family] * len(FAMILIES[family][1]) + codes.astype(np.int64)
+            for family, codes in self.index.items()
+        }
+
+    def odds(self, table: Mapping[str, Floats]) -> Floats:
+        """The sum of the entries; one row of a family at a time is a small table, and stays in the fastest cache."""
+        total = np.zeros(len(self.query), dtype=np.float32)
+        for family, codes in self.index.items():
+            first = self.row[family] * len(FAMILIES[family][1])
+            total += table[family][first:].take(codes)
+        return total
 
 
 def dependency_bonds(words: Words, config: BondConfig) -> Bonds:
@@ -58,7 +75,7 @@ def dependency_bonds(words: Words, config: BondConfig) -> Bonds:
     if config.dependency_cap > 1 and config.hops > 1:
         table, least = weights(), log_odds_of(config.least_chance)
         for found in candidates(words, config.hops):
-            odds = score(found.index, table)
+            odds = found.odds(table)
             good = np.flatnonzero(odds >= least)
             queries.append(found.query[good])
             keys.append(found.key[good])
@@ -75,7 +92,6 @@ def candidates(words: Words, hops: int) -> Iterator[Candidates]:
     rows = np.arange(len(words))
     relation = relation_codes(words).astype(np.int64)
     tag = words.upos.astype(np.int64)
-    sides = len(FAMILIES["sides"][1])
     for kin, there, above in kin_of(tree_of(words)):
         if kin.up + kin.down > hops:
             continue
@@ -87,18 +103,19 @@ def candidates(words: Words, hops: int) -> Iterator[Candidates]:
         key, top = there[query], above[query]
         before = key < query
         hop = HOPS.index(kin.hop)
-        side = before * 4 + (top < query) * 2 + (top < key)
+        ours, theirs = tag[query], tag[key]
         yield Candidates(
             hop=hop,
             query=query,
             key=key,
+            row={"way": WAY[kin], "distance": hop, "from": hop, "to": hop, "sides": hop, "tags": 0},
             index={
-                "way": np.full(len(query), WAY[kin]),
-                "distance": hop * len(FAMILIES["distance"][1]) + distance_codes(query, key),
-                "from": hop * len(RELATIONS) + relation[query],
-                "to": hop * len(RELATIONS) + relation[key],
-                "sides": hop * sides + side,
-                "tags": tag[np.where(before, key, query)] * len(UPOS) + tag[np.where(before, query, key)],
+                "way": np.zeros(len(query), dtype=np.int8),
+                "distance": distance_codes(query, key),
+                "from": relation[query],
+                "to": relation[key],
+                "sides": before * 4 + (top < query) * 2 + (top < key),
+                "tags": np.where(before, theirs * len(UPOS) + ours, ours * len(UPOS) + theirs),
             },
         )
 

@@ -89,7 +89,7 @@ def design(gold: Words, words: Words, *, border: bool) -> Design:
     if border:
         found = [(query, key, index) for _, query, key, index in border_candidates(words)]
     else:
-        found = [(each.query, each.key, each.index) for each in candidates(words, MOST_HOPS)]
+        found = [(each.query, each.key, each.entries()) for each in candidates(words, MOST_HOPS)]
     query, key = (np.concatenate([each[side] for each in found]) for side in (0, 1))
     index = {family: np.concatenate([each[2][family] for each in found]) for family in found[0][2]}
     return index, among(np.minimum(query, key) * size + np.maximum(query, key), truth)
