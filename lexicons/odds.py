@@ -1,7 +1,7 @@
 """Fitted tables of log-odds that a person can read: one number a row, what is likely is the sum of a few.
 
-    attachment.tsv   two words are joined by an arc that the parser missed (pipeline/fit/attachment.py made it)
-    salience.tsv     a word is what a pronoun stands for (pipeline/fit/salience.py)
+attachment.tsv   two words are joined by an arc that the parser missed (pipeline/fit/attachment.py made it)
+salience.tsv     a word is what a pronoun stands for (pipeline/fit/salience.py)
 """
 
 import csv

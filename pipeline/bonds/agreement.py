@@ -17,9 +17,7 @@ LIVING = mask("animate", "human", "animal")
 PEOPLE = LIVING | mask("organization", "group")
 
 
-def agree(
-    words: Words, phrases: Nominals, names: Mask, query: NDArray[np.integer], key: NDArray[np.integer]
-) -> Mask:
+def agree(words: Words, phrases: Nominals, names: Mask, query: NDArray[np.integer], key: NDArray[np.integer]) -> Mask:
     """bool [E]: pairs of a pronoun's row and a possible antecedent's row that agree. Needs annotated words.
 
     names: bool [W], words of names, as pipeline.bonds.mentions finds them.

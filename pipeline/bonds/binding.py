@@ -131,9 +131,7 @@ class Antecedents:
     """Does the parse have the key inside the noun phrase that the pronoun stands in?"""
 
 
-def antecedents(
-    words: Words, said: Clauses, phrases: Nominals, named: Mentions, config: BondConfig
-) -> Antecedents:
+def antecedents(words: Words, said: Clauses, phrases: Nominals, named: Mentions, config: BondConfig) -> Antecedents:
     """Principle B: every pronoun with the agreeing phrases in reach that it may stand for."""
     without = config.binding_without
     pronoun = np.flatnonzero(phrases.pronominal)

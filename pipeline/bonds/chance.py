@@ -45,10 +45,10 @@ BORDER_PAIRS: tuple[tuple[str, str], ...] = (
 )
 """Pairs over a border of sentences: which word before it, which after it. Children are the head's, counted from the
 left or, negative, from the right; `earlier head` is that of the last sentence but one."""
-STOPS = (".", "!", "?", "…", '."', '.”', '!"', '?"')
+STOPS = (".", "!", "?", "…", '."', ".”", '!"', '?"')
 """What ends a word that ends a sentence."""
-BORDERS = tuple(f"{gap}, after {end}" for gap in ("no space", "space", "break") for end in ("word", "mark", "stop"))
-"""What stands at a border: nothing, one space, or more; after a word, a mark that ends no sentence, or one that does."""
+BORDERS = tuple(f"{gap}, after {end}" for gap in ("no space", "space") for end in ("word", "mark", "stop"))
+"""What stands at a border: nothing or one space (over more there is no arc); after a word, a mark that ends no sentence, or one that does."""
 
 FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "way": (tuple(map(str, KIN)), ("",)),

@@ -78,6 +78,8 @@ def border_candidates(words: Words) -> Iterator[tuple[int, Rows, Rows, dict[str,
     document = words.document[begins]
     later = np.arange(1, len(begins))
     later = later[document[later] == document[later - 1]]
+    gap = words.start[begins[later]] - words.end[ends[later - 1]]
+    later = later[gap < 2]  # a break of lines is a border for sure
     border = _borders(words, ends[later - 1], begins[later])
     tree = tree_of(words)
     before = _ends(tree, head[later - 1], begins[later - 1], ends[later - 1])
@@ -115,10 +117,10 @@ def _ends(tree: Tree, head: Rows, first: Rows, last: Rows) -> dict[str, Rows]:
 
 def _borders(words: Words, last: Rows, first: Rows) -> Rows:
     """int64 [B]: position in BORDERS; last, first: the rows on either side."""
-    gap = np.minimum(words.start[first].astype(np.int64) - words.end[last], 2)
+    gap = np.clip(words.start[first].astype(np.int64) - words.end[last], 0, 1)
     stop = np.array([value.endswith(STOPS) for value in words.text.values], dtype=bool)[words.text.code[last]]
     mark = words.upos[last] == UPOS_INDEX["PUNCT"]
-    return np.maximum(gap, 0) * 3 + np.where(stop, 2, np.where(mark, 1, 0))
+    return gap * 3 + np.where(stop, 2, np.where(mark, 1, 0))
 
 
 def _to_first(words: Words) -> tuple[Rows, Rows]:

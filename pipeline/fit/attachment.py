@@ -49,9 +49,7 @@ def fit_attachment(treebanks: Sequence[tuple[Path, Parser]], out: Path, prior: f
     return counts
 
 
-def fit_rows(
-    parsed: Sequence[tuple[Words, Words]], prior: float = PRIOR
-) -> tuple[list[Row], dict[str, int]]:
+def fit_rows(parsed: Sequence[tuple[Words, Words]], prior: float = PRIOR) -> tuple[list[Row], dict[str, int]]:
     """The rows of the table from (gold words, parser's words) of the same documents, and pairs and arcs counted."""
     rows: list[Row] = []
     counts: dict[str, int] = {}

@@ -41,9 +41,7 @@ def fit_salience(gap: Path, parser: Parser, out: Path, prior: float = PRIOR) -> 
     return counts
 
 
-def fit_rows(
-    words: Words, cases: Sequence[Case], prior: float = PRIOR
-) -> tuple[list[Row], dict[str, int]]:
+def fit_rows(words: Words, cases: Sequence[Case], prior: float = PRIOR) -> tuple[list[Row], dict[str, int]]:
     """The rows of the table, and the candidates, antecedents and pronouns counted; words: annotated."""
     said = clauses(words)
     phrases, named = nominals(words, said), mentions(words)
