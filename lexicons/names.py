@@ -1,4 +1,4 @@
-"""English first names and the gender that they tell: the Names Corpus of Mark Kantrowitz, additions by Bill Ross (1994).
+"""English first names and the gender that they tell: Mark Kantrowitz's Names Corpus, additions by Bill Ross (1994).
 
 Some 5,000 female and 2,900 male names; the 365 that are both tell nothing. A first name may be a surname, too: what it
 tells is evidence, not proof.

@@ -40,7 +40,7 @@ def _case(row: dict[str, str]) -> Case:
         begin = int(row[f"{name}-offset"])
         return begin, begin + len(row[name])
 
-    document = Document(id=row["ID"], source="gap", split="", language="en", text=row["Text"])
+    document = Document(id=row["ID"], source="gap", split="test", language="en", text=row["Text"])
     return Case(document, span("Pronoun"), tuple(span(name) for name in "AB" if row[f"{name}-coref"] == "TRUE"))
 
 

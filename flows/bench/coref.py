@@ -79,7 +79,7 @@ def _bonded(words: Words, rows: Rows, config: BondConfig) -> list[bool]:
 
 
 def _apart(words: Words, case: tuple[list[int], list[int]]) -> str:
-    """Sentences from the nearest marked antecedent to the pronoun, as the parser cuts them; negative: it comes later."""
+    """Sentences from the nearest marked antecedent to the pronoun; negative: it comes later."""
     pronoun, heads = case
     if not pronoun or not heads:
         return "not found"

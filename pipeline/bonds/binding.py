@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from lexicons.features import AGREEMENT, mask, names
 from pipeline.bonds import nominals
 from pipeline.bonds.agreement import agree
-from pipeline.bonds.clauses import Clauses, clauses
 from pipeline.bonds.chance import STOPS, log_odds_of
+from pipeline.bonds.clauses import Clauses, clauses
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.mentions import Mentions, mentions
 from pipeline.bonds.nominals import IN_PHRASE, OBJECT, OBLIQUE, POSSESSOR, RECEIVER, SUBJECT, Nominals
@@ -177,7 +177,7 @@ def _in_reach(
 
 
 def _ends(words: Words, begins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where a pronoun's view ends: behind its sentence, or, where the parser cut without a full stop, behind the next."""
+    """Where a pronoun's view ends: behind its sentence; where the parser cut without a full stop, behind the next."""
     ends = np.append(begins[1:], len(words))
     stop = np.array([value.endswith(STOPS) for value in words.text.values], dtype=bool)[words.text.code[ends - 1]]
     goes_on = ~stop[:-1] & (words.document[begins[1:]] == words.document[begins[:-1]])
@@ -209,7 +209,8 @@ def _cataphoric(words: Words, phrases: Nominals, query: NDArray[np.int64], key: 
     for _ in range(LEVELS):
         above |= (node == words.head[key]) & (node >= 0)
         node = np.where(node >= 0, words.head[node], -1)
-    return ~commanded & (sexed_pronouns(words)[query] | core & above)
+    allowed: Mask = ~commanded & (sexed_pronouns(words)[query] | core & above)
+    return allowed
 
 
 def _inside(words: Words, phrases: Nominals, query: NDArray[np.int64], key: NDArray[np.int64]) -> Mask:
@@ -222,7 +223,8 @@ def _inside(words: Words, phrases: Nominals, query: NDArray[np.int64], key: NDAr
         inside |= (key > query) & ((node == holder) | (key == holder)) & (holder >= 0)
         node = np.where(node >= 0, words.head[node], -1)
     same = (phrases.governor[query] == phrases.governor[key]) & (phrases.governor[query] >= 0)
-    return part & (inside | same & ((theirs == POSSESSOR) | (theirs == IN_PHRASE)))
+    within: Mask = part & (inside | same & ((theirs == POSSESSOR) | (theirs == IN_PHRASE)))
+    return within
 
 
 def _local(

@@ -48,7 +48,8 @@ left or, negative, from the right; `earlier head` is that of the last sentence b
 STOPS = (".", "!", "?", "…", '."', ".”", '!"', '?"')
 """What ends a word that ends a sentence."""
 BORDERS = tuple(f"{gap}, after {end}" for gap in ("no space", "space") for end in ("word", "mark", "stop"))
-"""What stands at a border: nothing or one space (over more there is no arc); after a word, a mark that ends no sentence, or one that does."""
+"""What stands at a border: nothing or one space (over more there is no arc), after a word, a mark that ends no
+sentence, or one that does."""
 
 FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "way": (tuple(map(str, KIN)), ("",)),
@@ -74,13 +75,15 @@ def relation_codes(words: Words) -> Codes:
     """int16 [W]: position of each word's relation in RELATIONS, subtypes dropped."""
     place = {relation: number for number, relation in enumerate(RELATIONS)}
     base = [place.get(value.partition(":")[0], place["dep"]) for value in words.relation.values]
-    code = np.array(base, dtype=np.int16)[words.relation.code]
-    return np.where(words.head < 0, np.int16(place["root"]), code)
+    code: Codes = np.array(base, dtype=np.int16)[words.relation.code]
+    code[words.head < 0] = place["root"]
+    return code
 
 
 def distance_codes(query: Codes, key: Codes) -> Codes:
     """int8 [E]: bucket of the distance; 0 for what is nearer than any bucket."""
-    return _BUCKET[np.minimum(np.abs(query - key), len(_BUCKET) - 1)]
+    bucket: Codes = _BUCKET[np.minimum(np.abs(query - key), len(_BUCKET) - 1)]
+    return bucket
 
 
 _BUCKET = np.searchsorted(EDGES, np.arange(EDGES[-1] + 1), side="right").astype(np.int8)
@@ -88,7 +91,10 @@ _BUCKET = np.searchsorted(EDGES, np.arange(EDGES[-1] + 1), side="right").astype(
 
 def score(index: Mapping[str, Codes], table: Mapping[str, Floats]) -> Floats:
     """float32 [E]: the log-odds of pairs; index: entry of each pair in each family."""
-    return np.sum([table[family].take(codes) for family, codes in index.items()], axis=0, dtype=np.float32)
+    total = np.zeros(len(next(iter(index.values()))), dtype=np.float32)
+    for family, codes in index.items():
+        total += table[family].take(codes)
+    return total
 
 
 def log_odds_of(chance: float) -> float:

@@ -49,7 +49,7 @@ class BondConfig:
 
         `dependency_stake` over `dependency_cap` to the power of 1.5: at 16, one in 128.
         """
-        return self.dependency_stake / float(self.dependency_cap) ** 1.5
+        return float(self.dependency_stake / self.dependency_cap**1.5)
 
     def __post_init__(self) -> None:
         for name in AT_LEAST_ONE:

@@ -5,7 +5,7 @@ Query = a word, key = one of an earlier sentence, or farther back in its own. Th
 `border: head ~ child 2`  over the border to an earlier sentence, where the parser may have cut one sentence in two:
                            pairs of heads, first and last words and their neighbours in the tree, ranked by the chance
                            that the treebank has an arc there (pipeline.bonds.chance). After a full stop and a space,
-                           that is the two heads at most; after "Regards" without one it is more; never over a blank line
+                           that is hardly ever, after "Regards" without one it is often; never over a blank line
 `first word`               from a sentence's head to the first word of its document, which has seen nothing and so is
                            where attention may rest (Xiao et al. 2024)
 `long`                     from every `escape_every`-th word of a document to an earlier one drawn from position alone,
@@ -120,7 +120,8 @@ def _borders(words: Words, last: Rows, first: Rows) -> Rows:
     gap = np.clip(words.start[first].astype(np.int64) - words.end[last], 0, 1)
     stop = np.array([value.endswith(STOPS) for value in words.text.values], dtype=bool)[words.text.code[last]]
     mark = words.upos[last] == UPOS_INDEX["PUNCT"]
-    return gap * 3 + np.where(stop, 2, np.where(mark, 1, 0))
+    border: Rows = gap * 3 + np.where(stop, 2, np.where(mark, 1, 0))
+    return border
 
 
 def _to_first(words: Words) -> tuple[Rows, Rows]:

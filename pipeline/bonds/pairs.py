@@ -72,11 +72,11 @@ def nearest(query: NDArray[np.integer], key: NDArray[np.integer], cap: int) -> N
 
 def best(
     query: NDArray[np.integer], key: NDArray[np.integer], worth: NDArray[np.float32], cap: int
-) -> NDArray[np.int64] | slice:
+) -> NDArray[np.int64]:
     """Positions of at most `cap` pairs a query, the worthiest; of equals the nearer, then the earlier key."""
     many = np.bincount(query) > cap if len(query) else np.zeros(0, bool)
     if not many.any():
-        return slice(None)
+        return np.arange(len(query))
     contested = np.flatnonzero(many[query])  # few: only they need sorting
     q, k = query[contested], key[contested]
     order = np.lexsort((k, np.abs(q - k), -worth[contested], q))

@@ -17,7 +17,7 @@ from lexicons import odds, wordnet
 from lexicons.features import SEMANTIC_BITS, mask
 from lexicons.names import FEMININE, MASCULINE, UNKNOWN
 from lexicons.upos import UPOS_INDEX
-from pipeline.bonds.chance import RELATIONS, Codes, relation_codes
+from pipeline.bonds.chance import RELATIONS, Codes, relation_codes, score
 from pipeline.bonds.mentions import Mentions
 from pipeline.bonds.nominals import Nominals
 from pipeline.bonds.pairs import first_child, run_start
@@ -64,20 +64,25 @@ def weights() -> Mapping[str, NDArray[np.float32]]:
     return odds.weights(FAMILIES, "salience.tsv")
 
 
-def salience(words: Words, phrases: Nominals, named: Mentions, query: Rows, key: Rows, inside: NDArray[np.bool_]) -> NDArray[np.float32]:  # fmt: skip
-    """float32 [E]: log-odds of candidates that agree, sorted by query, then key; inside: of the pronoun's own phrase."""
+def salience(
+    words: Words, phrases: Nominals, named: Mentions, query: Rows, key: Rows, inside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """float32 [E]: log-odds of candidates that agree, sorted by query, then key.
+
+    inside: bool [E], keys in the pronoun's own phrase.
+    """
     general, sexed = entries(words, phrases, named, query, key, inside)
     table = weights()
-    total = np.sum([table[family].take(codes) for family, codes in general.items()], axis=0, dtype=np.float32)
+    total = score(general, table)
     rows = np.flatnonzero(sexed_pronouns(words)[query])
-    more = np.sum([table[family].take(codes[rows]) for family, codes in sexed.items()], axis=0, dtype=np.float32)
-    np.add.at(total, rows, more)
+    total[rows] += score({family: codes[rows] for family, codes in sexed.items()}, table)
     return total
 
 
 def sexed_pronouns(words: Words) -> NDArray[np.bool_]:
     """bool [W]: has the word a masculine or feminine form?"""
-    return (words.features & np.uint64(mask("masculine", "feminine"))) != 0
+    sexed: NDArray[np.bool_] = (words.features & np.uint64(mask("masculine", "feminine"))) != 0
+    return sexed
 
 
 def entries(
@@ -137,7 +142,7 @@ def _rank(query: Rows, later: Rows, person: NDArray[np.bool_]) -> Rows:
 def _above(words: Words, query: Rows, key: Rows) -> Rows:
     """How many arcs above the query the head of the key is; 0 if it is not among the next few."""
     wanted, node = words.head[key], words.head[query]
-    found = np.zeros(len(query), dtype=np.int64)
+    found: Rows = np.zeros(len(query), dtype=np.int64)
     for step in range(1, ABOVE + 1):
         found = np.where((found == 0) & (node == wanted) & (node >= 0), step, found)
         node = np.where(node >= 0, words.head[node], -1)

@@ -166,11 +166,13 @@ class TestPrincipleB:
     @pytest.mark.parametrize("rule", BINDING_RULES)
     def test_every_rule_can_be_left_out(self, rule: str) -> None:
         text = (
-            "In/ADP/3/case his/PRON/3/nmod:poss book/NOUN/6/obl ,/PUNCT/6/punct Gold/PROPN/6/nsubj says=say/VERB/0/root",
-            "With/ADP/2/case Emily/ADV/3/advmod came=come/VERB/0/root the/DET/5/det stones=stone/NOUN/3/obj/Number=Plur",
-            "Kim/PROPN/2/nsubj saw=see/VERB/0/root him/PRON/2/obj while/SCONJ/6/mark he/PRON/6/nsubj slept/VERB/2/advcl "
-            "by/ADP/8/case Tom/PROPN/6/obl",
-            *["N{0}a/PROPN/2/nsubj saw=see/VERB/0/root N{0}b/PROPN/2/obj".format(n) for n in range(2)],
+            "In/ADP/3/case his/PRON/3/nmod:poss book/NOUN/6/obl ,/PUNCT/6/punct Gold/PROPN/6/nsubj "
+            "says=say/VERB/0/root",
+            "With/ADP/2/case Emily/ADV/3/advmod came=come/VERB/0/root the/DET/5/det "
+            "stones=stone/NOUN/3/obj/Number=Plur",
+            "Kim/PROPN/2/nsubj saw=see/VERB/0/root him/PRON/2/obj while/SCONJ/6/mark he/PRON/6/nsubj "
+            "slept/VERB/2/advcl by/ADP/8/case Tom/PROPN/6/obl",
+            *[f"N{n}a/PROPN/2/nsubj saw=see/VERB/0/root N{n}b/PROPN/2/obj" for n in range(2)],
             "He/PRON/2/nsubj left=leave/VERB/0/root",
         )
         assert bound(*text, binding_cap=5) != bound(*text, binding_cap=5, without=(rule,))

@@ -74,7 +74,7 @@ def test_edges_do_not_hang_on_the_length_of_the_text() -> None:
     texts = [f"w{n}/NOUN/0/root" for n in range(200)]
     whole, half = (annotate(words_of(*texts[:size])) for size in (200, 100))
     config = BondConfig(escape_every=4)
-    assert [bond for bond in named(half, escape_bonds(half, config))] == [
+    assert named(half, escape_bonds(half, config)) == [
         bond for bond in named(whole, escape_bonds(whole, config)) if int(bond[0][1:]) < 100
     ]
 
