@@ -40,8 +40,9 @@ SIDES = tuple(
 """Where the other word stands, and where the ancestor of both stands, seen from us and from there."""
 BORDER_PAIRS: tuple[tuple[str, str], ...] = (
     *(("head", after) for after in ("head", "first", "first's head", "child 1", "child 2", "child 3", "last")),
-    *((before, "head") for before in ("last", "last's head", "child -2", "child -3", "child 1")),
-    *(("earlier head", after) for after in ("head", "first", "child 1")),
+    *((before, "head") for before in ("last", "last's head", "child -1", "child -2", "child -3", "child 1", "child 2")),
+    *(("earlier head", after) for after in ("head", "first", "child 1", "child 2")),
+    ("child 1", "child 1"),
 )
 """Pairs over a border of sentences: which word before it, which after it. Children are the head's, counted from the
 left or, negative, from the right; `earlier head` is that of the last sentence but one."""

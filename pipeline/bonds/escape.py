@@ -110,6 +110,7 @@ def _ends(tree: Tree, head: Rows, first: Rows, last: Rows) -> dict[str, Rows]:
         "child 1": child,
         "child 2": tree.right[child],
         "child 3": tree.right[tree.right[child]],
+        "child -1": tree.last[head],
         "child -2": back,
         "child -3": tree.left[back],
     }

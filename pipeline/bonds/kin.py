@@ -36,16 +36,16 @@ class Kin:
         return self.hop + f", {self.place:+d}" * bool(self.place) + f" inner {self.inner}" * bool(self.inner)
 
 
-ANCESTORS, SIBLINGS, UNCLES, GREAT_UNCLES = 5, 5, 3, 2
-"""How many of each: ancestors; earlier siblings; siblings on either side of the head, and of its head."""
+ANCESTORS, SIBLINGS = 5, 8
+UNCLES = {2: 5, 3: 3, 4: 2}
+"""How many of each: ancestors; earlier siblings; by arcs up, siblings on either side of the head, of its head, …"""
 COUSINS, INNER = {2: 2, 3: 1}, 2
 """By arcs up: over how many uncles cousins are looked for, and how many of the children of each."""
 
 KIN: tuple[Kin, ...] = (
     *(Kin(up, 0, 0) for up in range(2, ANCESTORS + 1)),
     *(Kin(1, 1, -place) for place in range(1, SIBLINGS + 1)),
-    *(Kin(2, 1, side * place) for side in (-1, 1) for place in range(1, UNCLES + 1)),
-    *(Kin(3, 1, side * place) for side in (-1, 1) for place in range(1, GREAT_UNCLES + 1)),
+    *(Kin(up, 1, side * place) for up, most in UNCLES.items() for side in (-1, 1) for place in range(1, most + 1)),
     *(Kin(2, 2, -place, inner) for place in range(1, COUSINS[2] + 1) for inner in range(INNER)),
     *(Kin(3, 2, side, inner) for side in (-1, 1) for inner in range(INNER)),
 )
@@ -87,7 +87,7 @@ def kin_of(tree: Tree) -> Iterator[tuple[Kin, Rows, Rows]]:
     for _ in range(ANCESTORS):
         above.append(tree.head[above[-1]])
     step = {-1: tree.left, 1: tree.right}
-    beside: dict[tuple[int, int], Rows] = {(up, 0): above[up - 1] for up in (1, 2, 3)}
+    beside: dict[tuple[int, int], Rows] = {(up, 0): above[up - 1] for up in (1, *UNCLES)}
     child: dict[tuple[int, int, int], Rows] = {}
     for kin in KIN:
         if not kin.down:
