@@ -58,6 +58,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "from": (HOPS, RELATIONS),
     "to": (HOPS, RELATIONS),
     "sides": (HOPS, SIDES),
+    "turn": (RELATIONS, SIDES),
     "tags": (UPOS, UPOS),
     "border": (tuple(map(" ~ ".join, BORDER_PAIRS)), BORDERS),
     "border tags": (UPOS, UPOS),

@@ -23,6 +23,7 @@ from pipeline.bonds.chance import (
     HOPS,
     RELATIONS,
     SEEN,
+    SIDES,
     Codes,
     Floats,
     distance_codes,
@@ -47,9 +48,9 @@ class Candidates:
     query: NDArray[np.int64]
     key: NDArray[np.int64]
     index: dict[str, Codes]
-    """By family of pipeline.bonds.chance, the column of each pair; of `tags`, the entry."""
+    """By family of pipeline.bonds.chance, the column of each pair; of `turn` and `tags`, the entry."""
     row: dict[str, int]
-    """By family, the row that all of these pairs have; of `tags`, 0."""
+    """By family, the row that all of these pairs have; of `turn` and `tags`, 0."""
 
     def entries(self) -> dict[str, Codes]:
         """By family, the entry of each pair."""
@@ -104,17 +105,19 @@ def candidates(words: Words, hops: int) -> Iterator[Candidates]:
         before = key < query
         hop = HOPS.index(kin.hop)
         ours, theirs = tag[query], tag[key]
+        side = before * 4 + (top < query) * 2 + (top < key)
         yield Candidates(
             hop=hop,
             query=query,
             key=key,
-            row={"way": WAY[kin], "distance": hop, "from": hop, "to": hop, "sides": hop, "tags": 0},
+            row={"way": WAY[kin], "distance": hop, "from": hop, "to": hop, "sides": hop, "turn": 0, "tags": 0},
             index={
                 "way": np.zeros(len(query), dtype=np.int8),
                 "distance": distance_codes(query, key),
                 "from": relation[query],
                 "to": relation[key],
-                "sides": before * 4 + (top < query) * 2 + (top < key),
+                "sides": side,
+                "turn": relation[query] * len(SIDES) + side,
                 "tags": np.where(before, theirs * len(UPOS) + ours, ours * len(UPOS) + theirs),
             },
         )
