@@ -127,7 +127,10 @@ def _recency(query: Rows, later: Rows) -> Rows:
     group = query * 2 + later
     first = run_start(group)
     last = len(query) - 1 - np.flip(run_start(np.flip(group))) if len(query) else place
-    return np.where(later == 1, EARLIER + np.minimum(place - first, LATER - 1), np.minimum(last - place, EARLIER - 1))
+    ranks: Rows = np.where(
+        later == 1, EARLIER + np.minimum(place - first, LATER - 1), np.minimum(last - place, EARLIER - 1)
+    )
+    return ranks
 
 
 def _rank(query: Rows, later: Rows, person: NDArray[np.bool_]) -> Rows:
