@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 AT_LEAST_ONE = (
     *("hops", "role_cap", "binding_cap", "dependency_cap", "cohesion_cap", "cohesion_reach"),
-    *("escape_cap", "escape_every"),
+    *("escape_cap", "escape_sentences", "escape_every"),
 )
 
 BINDING_RULES = ("agreement", "local domain", "command", "later nouns", "names", "salience")
@@ -24,6 +24,8 @@ class BondConfig:
     """Sets the least chance of an arc that makes a bond where the parse has none: see `least_chance`."""
     escape_cap: int = 4
     """Most escape bonds of one word."""
+    escape_sentences: int = 4
+    """Every so many sentences of a document the head has an edge to the first word."""
     escape_every: int = 64
     """Every so many words of a document there is a long edge."""
     role_cap: int = 8

@@ -6,8 +6,8 @@ Query = a word, key = one of an earlier sentence, or farther back in its own. Th
                            pairs of heads, first and last words and their neighbours in the tree, ranked by the chance
                            that the treebank has an arc there (pipeline.bonds.chance). After a full stop and a space,
                            that is hardly ever, after "Regards" without one it is often; never over a blank line
-`first word`               from a sentence's head to the first word of its document, which has seen nothing and so is
-                           where attention may rest (Xiao et al. 2024)
+`first word`               from the head of every `escape_sentences`-th sentence to the first word of its document,
+                           which has seen nothing and so is where attention may rest (Xiao et al. 2024)
 `long`                     from every `escape_every`-th word of a document to an earlier one drawn from position alone,
                            so that any two words are few steps apart (Zaheer et al. 2020). Content plays no part.
 
@@ -53,7 +53,9 @@ def escape_bonds(words: Words, config: BondConfig) -> Bonds:
         keys.append(key[good])
         rules.append(np.full(len(good), pair))
         worth.append(odds[good])
-    for number, (query, key) in enumerate((_to_first(words), _long(words, config.escape_every))):
+    for number, (query, key) in enumerate(
+        (_to_first(words, config.escape_sentences), _long(words, config.escape_every))
+    ):
         queries.append(query)
         keys.append(key)
         rules.append(np.full(len(query), len(BORDER_PAIRS) + number))
@@ -125,9 +127,9 @@ def _borders(words: Words, last: Rows, first: Rows) -> Rows:
     return border
 
 
-def _to_first(words: Words) -> tuple[Rows, Rows]:
-    """The head of every sentence and the first word of its document."""
-    head = np.flatnonzero(words.head < 0)
+def _to_first(words: Words, every: int) -> tuple[Rows, Rows]:
+    """The head of every so many sentences and the first word of its document."""
+    head = np.flatnonzero((words.head < 0) & (words.sentence % every == 0))
     first = np.searchsorted(words.document, words.document[head], side="left")
     far = head - first > SEEN
     return head[far], first[far]

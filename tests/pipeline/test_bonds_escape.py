@@ -46,11 +46,16 @@ def test_documents_do_not_touch() -> None:
     assert len(escape_bonds(words, LOOSE)) == 0
 
 
-def test_sentence_heads_see_the_first_word() -> None:
-    text = "Mary/PROPN/2/nsubj slept=sleep/VERB/0/root ./PUNCT/2/punct"
-    words = annotate(words_of(text, text, text))
-    first = [bond for bond in named(words, escape_bonds(words, BondConfig())) if bond[2] == "first word"]
-    assert first == [("slept", "Mary", "first word")] * 2  # the first sentence's head sees it anyway
+def test_every_few_sentences_a_head_sees_the_first_word() -> None:
+    forms = [f"old/ADJ/2/amod w{n}/NOUN/3/nsubj slept{n}=sleep/VERB/0/root" for n in range(9)]
+    words = apart(annotate(words_of(*forms)), 1)  # breaks of lines: no other edges
+    for every, wanted in (
+        (4, ["slept4", "slept8"]),
+        (3, ["slept3", "slept6"]),
+        (1, [f"slept{n}" for n in range(1, 9)]),
+    ):
+        found = named(words, escape_bonds(words, BondConfig(escape_sentences=every)))
+        assert found == [(form, "old", "first word") for form in wanted]
 
 
 def test_long_edges_hang_on_the_position_alone() -> None:

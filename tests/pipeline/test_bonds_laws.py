@@ -54,6 +54,7 @@ configs = st.builds(
     dependency_stake=st.sampled_from([0.001, 0.1, 0.5]),
     escape_cap=st.integers(1, 3),
     escape_every=st.integers(1, 9),
+    escape_sentences=st.integers(1, 3),
     role_cap=st.integers(1, 3),
     binding_reach=st.integers(0, 2),
     binding_cap=st.integers(1, 3),
