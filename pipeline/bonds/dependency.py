@@ -3,9 +3,9 @@
 Query = the deeper word of the tree, key = the other. Every arc of the parse is a bond, punctuation too; its rule is the
 relation: `nsubj`. A parser errs in one arc of seven, though, and a mask that cuts the true arc cannot be mended by
 training. So the nearest kin (pipeline.bonds.kin) are ranked by the chance that the treebank has an arc where the parse
-has none (pipeline.bonds.chance), and the likely ones are bonds as well; their rule is the way through the tree with the
-relations at its ends: `punct up 1 down 1 obj` for a comma and the object beside it. Words at most two apart are seen by
-every view and need no bond beside the arc.
+has none (pipeline.bonds.chance), and the likely ones are bonds as well; their rule is the relation
+of the query and the way through the tree: `punct up 1 down 1` for a comma and what hangs beside it. Words at most two
+apart are seen by every view and need no bond beside the arc.
 
 The closure does double service: a head word carries its phrase's meaning upwards (Tesnière 1959), and siblings meet.
 Compatible tags are part of the chance, as log-odds a pair of tags: "the" and "reads" are no likely pair on any way.
@@ -85,7 +85,7 @@ def dependency_bonds(words: Words, config: BondConfig) -> Bonds:
     query, key, hop = np.concatenate(queries), np.concatenate(keys), np.concatenate(hops)
     kept = best(query, key, np.concatenate(worth), config.dependency_cap)
     query, key, hop = query[kept], key[kept], hop[kept]
-    return make_bonds("dependency", query, key, _rules(words, query, key, hop))
+    return make_bonds("dependency", query, key, _rules(words, query, hop))
 
 
 def candidates(words: Words, hops: int) -> Iterator[Candidates]:
@@ -123,14 +123,13 @@ def candidates(words: Words, hops: int) -> Iterator[Candidates]:
         )
 
 
-def _rules(words: Words, query: NDArray[np.int64], key: NDArray[np.int64], hop: NDArray[np.int64]) -> Strings:
-    """The relation of each arc, and of the others the way with the relations at its ends."""
+def _rules(words: Words, query: NDArray[np.int64], hop: NDArray[np.int64]) -> Strings:
+    """The relation of each arc; of the others the query's relation and the way, for few strings make a small cache."""
     arc = hop < 0
     relation = relation_codes(words).astype(np.int64)
-    wide = len(RELATIONS)
-    said = (hop[~arc] * wide + relation[query[~arc]]) * wide + relation[key[~arc]]
-    used, code = distinct(said, len(HOPS) * wide * wide)
-    values = [f"{RELATIONS[s // wide % wide]} {HOPS[s // wide // wide]} {RELATIONS[s % wide]}" for s in used.tolist()]
+    said = hop[~arc] * len(RELATIONS) + relation[query[~arc]]
+    used, code = distinct(said, len(HOPS) * len(RELATIONS))
+    values = [f"{RELATIONS[one % len(RELATIONS)]} {HOPS[one // len(RELATIONS)]}" for one in used.tolist()]
     column = concatenate_strings([words.relation.take(query[arc]), Strings(code.astype(np.int32), tuple(values))])
     place = np.empty(len(query), dtype=np.int64)
     place[arc], place[~arc] = np.arange(arc.sum()), arc.sum() + np.arange(len(code))
