@@ -67,6 +67,36 @@ def parse(
 
 
 @bench.command()
+def bonds(
+    conllu: Annotated[Path, typer.Option(help="A treebank file with gold annotation; its raw text is parsed again.")],
+    parser: Annotated[str, typer.Option(help="spacy or stanza; conllu: the gold trees themselves.")] = "spacy",
+    model: Annotated[str | None, typer.Option(help="The parser's model; none: the shipped one.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random pairs.")] = 0,
+    json_file: Json = None,
+) -> None:
+    """Share of a treebank's arcs that bonds keep, by bonds a word, against windows and random pairs."""
+    from flows.bench.bonds import bench_bonds
+    from pipeline.parsers import load_parser
+
+    loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
+    _end(bench_bonds(conllu, loaded, seed), json_file)
+
+
+@bench.command()
+def coref(
+    gap: Annotated[Path, typer.Option(help="A file of GAP, such as gap-development.tsv.")],
+    parser: Annotated[str, typer.Option(help="spacy or stanza.")] = "spacy",
+    model: Annotated[str | None, typer.Option(help="The parser's model; none: the shipped one.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Share of pronouns whose true antecedent is bonded, and how many candidates each has, rule by rule."""
+    from flows.bench.coref import bench_coref
+    from pipeline.parsers import load_parser
+
+    _end(bench_coref(gap, load_parser(parser, model)), json_file)
+
+
+@bench.command()
 def lexicons(
     conllu: Annotated[list[Path], typer.Option(help="A treebank file with gold annotation; may be said again.")],
     json_file: Json = None,

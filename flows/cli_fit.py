@@ -95,6 +95,35 @@ def prefix(treebank: Treebank, out: Out = Path("prefix.safetensors")) -> None:
 
 
 @fit.command()
+def attachment(
+    conllu: Annotated[list[Path], typer.Option(help="A treebank file; may be said again, each with its --model.")],
+    model: Annotated[list[str], typer.Option(help="A spaCy pipeline that has not been trained on that file.")],
+    out: Out = Path("attachment.tsv"),
+) -> None:
+    """The table of arcs that a parser misses, from its errors on text that it has not seen."""
+    from pipeline.fit.attachment import fit_attachment
+    from pipeline.parsers import load_parser
+
+    if len(conllu) != len(model):
+        raise ValueError(f"{len(conllu)} files and {len(model)} models; give one --model for each --conllu")
+    counts = fit_attachment([(path, load_parser("spacy", one)) for path, one in zip(conllu, model, strict=True)], out)
+    typer.echo(f"wrote {out}: {counts}")
+
+
+@fit.command()
+def salience(
+    gap: Annotated[Path, typer.Option(help="A file of GAP, such as gap-development.tsv.")],
+    model: Annotated[str | None, typer.Option(help="The spaCy pipeline that parses; none: the shipped one.")] = None,
+    out: Out = Path("salience.tsv"),
+) -> None:
+    """The weights that rank the antecedents of pronouns."""
+    from pipeline.fit.salience import fit_salience
+    from pipeline.parsers import load_parser
+
+    typer.echo(f"wrote {out}: {fit_salience(gap, load_parser('spacy', model), out)}")
+
+
+@fit.command()
 def lexicons(
     nltk_data: Annotated[Path, typer.Option("--nltk-data", help="Folder with corpora/wordnet.zip and verbnet3.zip.")],
     treebank: Annotated[

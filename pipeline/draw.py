@@ -77,7 +77,7 @@ def _shown(words: Words, bonds: Bonds, kinds: Collection[str] | None, paths: boo
         for query, key, kind, rule in every
         if (kinds is None or kind in kinds)
         and 0 <= min(query, key) <= max(query, key) < len(words)
-        and (paths or kind != "dependency" or ">" not in rule)
+        and (paths or kind != "dependency" or " " not in rule)
     ]
 
 
@@ -92,7 +92,7 @@ def short_rule(kind: str, rule: str) -> str:
     parts = rule.split()
     match kind:
         case "dependency":
-            return "" if ">" in rule else rule
+            return "" if " " in rule else rule
         case "role":
             return parts[1] if len(parts) > 1 else rule
         case "binding":

@@ -7,6 +7,7 @@ Run `python -m lexicons.compile NLTK_DATA EWT_TRAIN.conllu` after a change here 
 from pathlib import Path
 
 from lexicons.compile.corpora import TaggedSenses, wordnet_3_0
+from lexicons.compile.names import compile_names
 from lexicons.compile.taxonomy import compile_taxonomy
 from lexicons.compile.upos import compile_upos
 from lexicons.compile.verbnet import compile_verbnet
@@ -17,7 +18,7 @@ from lexicons.tables import table
 def compile_lexicons(nltk_data: Path, ewt_train: Path | None, out: Path) -> list[Path]:
     """Write every compiled table to the folder `out` and return their paths; about a minute on one core.
 
-    nltk_data: the folder that holds `corpora/wordnet.zip` and `corpora/verbnet3.zip`.
+    nltk_data: the folder that holds `corpora/wordnet.zip`, `corpora/verbnet3.zip` and `corpora/names.zip`.
     ewt_train: CoNLL-U; the file that the tag matrix is estimated on. None: the matrix that ships is taken over.
     Raises LookupError (NLTK's) if a corpus is missing.
     """
@@ -29,6 +30,7 @@ def compile_lexicons(nltk_data: Path, ewt_train: Path | None, out: Path) -> list
         *taxonomy,
         *compile_wordnet(wordnet, tagged, node_of, out),
         compile_verbnet(nltk_data, out),
+        *compile_names(nltk_data, out),
         compile_upos(ewt_train, out) if ewt_train else _taken_over("upos.tsv", out),
     ]
 

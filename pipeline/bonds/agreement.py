@@ -17,13 +17,16 @@ LIVING = mask("animate", "human", "animal")
 PEOPLE = LIVING | mask("organization", "group")
 
 
-def agree(words: Words, phrases: Nominals, query: NDArray[np.integer], key: NDArray[np.integer]) -> Mask:
-    """bool [E]: pairs of a pronoun's row and a possible antecedent's row that agree. Needs annotated words."""
+def agree(words: Words, phrases: Nominals, names: Mask, query: NDArray[np.integer], key: NDArray[np.integer]) -> Mask:
+    """bool [E]: pairs of a pronoun's row and a possible antecedent's row that agree. Needs annotated words.
+
+    names: bool [W], words of names, as pipeline.bonds.mentions finds them.
+    """
     ours, theirs = words.features[query], words.features[key]
     # "John and Mary": the first conjunct stands for all of them, as one and as many
     theirs = np.where(phrases.coordinated[key], theirs | np.uint64(mask("plural")), theirs)
     pronoun = words.upos[key] == UPOS_INDEX["PRON"]
-    name = words.upos[key] == UPOS_INDEX["PROPN"]
+    name = names[key]
     # taggers take "Stevens" for a plural: a plural name may be one
     theirs = np.where(name & _has(theirs, mask("plural")), theirs | np.uint64(mask("singular")), theirs)
     demonstrative = phrases.demonstrative[key]

@@ -5,8 +5,9 @@ must agree in: `principle B: she ~ [third singular feminine]`.
 
 A. A reflexive or reciprocal is bound in its local domain, by an agreeing phrase that c-commands it.
 B. A personal or possessive pronoun is free in its local domain: its antecedents are agreeing phrases outside, in this
-   sentence and the `binding_reach` before it, the nearest `binding_cap` of them.
-C. A name or noun is free everywhere: it makes no bond itself, and no pronoun takes one that it c-commands.
+   sentence and the `binding_reach` before it, the `binding_cap` most salient of them (pipeline.bonds.salience).
+C. A name or noun is free everywhere: it makes no bond itself, and no pronoun takes one that it c-commands. Later nouns
+   of the same sentence are taken where it does not: "in her autobiography, Gold says …".
 
 C-command (Reinhart 1976) is a relation between constituents. On dependency trees it is approximated in the way of
 Lappin & Leass (1994, sections 2.1.1 and 2.1.2), with arguments ranked by obliqueness (Pollard & Sag 1992): among the
@@ -16,9 +17,15 @@ noun phrase of its governor; for a reflexive, the smallest one around it that ha
 before a subject pronoun is not commanded by it ("in John's office, he …"), unless it was moved there from the place of
 an object or complement ("John's mother, he loves"; Reinhart 1976, chapter 3).
 
+Parsers err most inside noun phrases, and what they call an apposition is often the subject ("in his last bout Oliveira
+won"). So a phrase inside the pronoun's own is no sure exception: it weighs less, as do the other marks of salience. For
+pronouns with a sex every name is a candidate, however tagged and wherever it hangs (pipeline.bonds.mentions).
+
 First and second person pronouns have no other antecedents than earlier pronouns of their own person. The `it` and
 `there` that the parse calls expletives neither make bonds nor take them.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +33,13 @@ from numpy.typing import NDArray
 from lexicons.features import AGREEMENT, mask, names
 from pipeline.bonds import nominals
 from pipeline.bonds.agreement import agree
+from pipeline.bonds.chance import STOPS, log_odds_of
 from pipeline.bonds.clauses import Clauses, clauses
 from pipeline.bonds.config import BondConfig
+from pipeline.bonds.mentions import Mentions, mentions
 from pipeline.bonds.nominals import IN_PHRASE, OBJECT, OBLIQUE, POSSESSOR, RECEIVER, SUBJECT, Nominals
-from pipeline.bonds.pairs import Pairs, first_child, make_bonds, merge, nearest, ranges
+from pipeline.bonds.pairs import Pairs, best, first_child, make_bonds, merge, nearest, ranges
+from pipeline.bonds.salience import salience, sexed_pronouns
 from pipeline.records import Bonds, Strings, Words
 
 Mask = NDArray[np.bool_]
@@ -38,23 +48,34 @@ LEVELS = 6
 """Most governors that a search climbs: a reflexive's for a subject, a fronted pronoun's for its noun."""
 SCAN = 64
 """Most earlier phrases that a pronoun looks at, so that a sentence of a thousand nouns costs no more than others."""
+LEAST = 3
+"""Candidates that a pronoun keeps however unlikely. GAP, which the weights are from, marks names alone: where there are
+few, "the king" is what `he` stands for."""
+AFTER = 16
+"""Most later phrases of its sentence that a pronoun looks at."""
 
 
 def binding_bonds(words: Words, config: BondConfig) -> Bonds:
-    """At most `config.binding_cap` bonds a pronoun, nearest first. Needs annotated words. O(W + pronouns · SCAN)."""
+    """At most `config.binding_cap` bonds a pronoun. Needs annotated words. O(W + pronouns · (SCAN + AFTER))."""
     said = clauses(words)
     phrases = nominals.nominals(words, said)
-    parts = []
-    for principle, (query, key) in (
-        ("A", _binders(words, said, phrases)),
-        ("B", _free(words, said, phrases, config)),
-    ):
-        good = agree(words, phrases, query, key)
-        query, key = query[good], key[good]
-        kept = nearest(query, key, config.binding_cap)
-        query, key = query[kept], key[kept]
-        parts.append(make_bonds("binding", query, key, _rules(words, phrases, principle, query)))
-    return merge(parts)
+    named = mentions(words)
+    query, key = _binders(words, said, phrases)
+    good = agree(words, phrases, named.name, query, key)
+    query, key = query[good], key[good]
+    kept = nearest(query, key, config.binding_cap)
+    bound = make_bonds("binding", query[kept], key[kept], _rules(words, phrases, "A", query[kept]))
+    found = antecedents(words, said, phrases, named, config)
+    if "salience" in config.binding_without:
+        worth, likely = np.zeros(len(found.query), np.float32), np.ones(len(found.query), dtype=bool)
+    else:
+        worth = salience(words, phrases, named, found.query, found.key, found.inside)
+        likely = (worth >= log_odds_of(config.binding_chance)) | ~sexed_pronouns(words)[found.query]
+        likely[best(found.query, found.key, worth, min(LEAST, config.binding_cap))] = True
+    query, key = found.query[likely], found.key[likely]
+    kept = best(query, key, worth[likely], config.binding_cap)
+    free = make_bonds("binding", query[kept], key[kept], _rules(words, phrases, "B", query[kept]))
+    return merge([bound, free])
 
 
 def _rules(words: Words, phrases: Nominals, principle: str, query: NDArray[np.int64]) -> Strings:
@@ -100,62 +121,130 @@ def _binders(words: Words, said: Clauses, phrases: Nominals) -> Pairs:
     return np.append(query, query[relative]), np.append(key, said.antecedent[key[relative]]).astype(np.int64)
 
 
-def _free(words: Words, said: Clauses, phrases: Nominals, config: BondConfig) -> Pairs:
-    """Principle B: pairs of a pronoun and the phrases in reach that are outside its local domain and not commanded."""
+@dataclass(frozen=True, slots=True)
+class Antecedents:
+    """Pronouns and what they may stand for, in parallel columns [E], sorted by query, then key."""
+
+    query: NDArray[np.int64]
+    key: NDArray[np.int64]
+    inside: Mask
+    """Does the parse have the key inside the noun phrase that the pronoun stands in?"""
+
+
+def antecedents(words: Words, said: Clauses, phrases: Nominals, named: Mentions, config: BondConfig) -> Antecedents:
+    """Principle B: every pronoun with the agreeing phrases in reach that it may stand for."""
+    without = config.binding_without
     pronoun = np.flatnonzero(phrases.pronominal)
-    query, key = _earlier(words, phrases, pronoun, config.binding_reach)
-    later_query, later_key = _later(words, said, phrases, pronoun)
-    query, key = np.append(query, later_query), np.append(key, later_key)
-    good = (key != query) & ~_local(words, said, phrases, query, key) & ~_commanded(words, phrases, query, key)
-    return query[good], key[good]
+    query, key = _in_reach(words, phrases, named, pronoun, config.binding_reach, "names" not in without)
+    if "agreement" not in without:
+        good = agree(words, phrases, named.name, query, key)
+        query, key = query[good], key[good]
+    good, later = np.ones(len(query), dtype=bool), key > query
+    if "local domain" not in without:
+        good &= ~_local(words, said, phrases, named, query, key)
+    if "command" not in without:
+        good &= ~_fronted(words, phrases, query, key)
+        good[later] &= _cataphoric(words, phrases, query[later], key[later])
+    if "later nouns" in without:
+        good &= ~later
+    query, key = query[good], key[good]
+    return Antecedents(query, key, _inside(words, phrases, query, key))
 
 
-def _earlier(words: Words, phrases: Nominals, pronoun: NDArray[np.int64], reach: int) -> Pairs:
-    """Phrases before the pronoun, back to the beginning of the `reach`-th sentence before its own."""
-    phrase = np.flatnonzero(phrases.phrase)
+def _in_reach(
+    words: Words, phrases: Nominals, named: Mentions, pronoun: NDArray[np.int64], reach: int, names: bool
+) -> Pairs:
+    """Phrases from the beginning of the `reach`-th sentence before the pronoun's own to the end of its own.
+
+    Names that the parse has as no phrase are for pronouns with a sex only, and only if `names`; pronouns are for
+    pronouns behind them.
+    """
+    phrase = np.flatnonzero(phrases.phrase | (named.stands & names))
     begins = np.flatnonzero(words.sentence_first() == np.arange(len(words)))
     number = np.searchsorted(begins, pronoun, side="right") - 1  # of the sentence, in the shard
     document = np.searchsorted(words.document, words.document[pronoun], side="left")
     first = np.maximum(begins[np.maximum(number - reach, 0)], document) if len(begins) else document
-    stop = np.searchsorted(phrase, pronoun)
-    owner, place = ranges(np.maximum(np.searchsorted(phrase, first), stop - SCAN), stop)
-    return pronoun[owner], phrase[place]
+    end = _ends(words, begins)[number] if len(begins) else document
+    here = np.searchsorted(phrase, pronoun)
+    after = np.minimum(np.searchsorted(phrase, end), here + AFTER)
+    owner, place = ranges(np.maximum(np.searchsorted(phrase, first), here - SCAN), after)
+    query, key = pronoun[owner], phrase[place]
+    sexed = sexed_pronouns(words)[query] & names
+    good = (key != query) & np.where(sexed & named.name[key], named.stands[key], phrases.phrase[key])
+    good &= (key < query) | phrases.named[key] | (sexed & named.stands[key])
+    good &= (key < query) | ((words.features[query] & np.uint64(mask("third"))) != 0)
+    return query[good], key[good]
 
 
-def _later(words: Words, said: Clauses, phrases: Nominals, pronoun: NDArray[np.int64]) -> Pairs:
-    """Backward anaphora, "when she came, Mary …": later nouns, arguments of a clause above the pronoun's.
+def _ends(words: Words, begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a pronoun's view ends: behind its sentence; where the parser cut without a full stop, behind the next."""
+    ends = np.append(begins[1:], len(words))
+    stop = np.array([value.endswith(STOPS) for value in words.text.values], dtype=bool)[words.text.code[ends - 1]]
+    goes_on = ~stop[:-1] & (words.document[begins[1:]] == words.document[begins[:-1]])
+    goes_on &= words.start[begins[1:]] - words.end[ends[:-1] - 1] < 2  # no break of lines
+    ends[:-1] = np.where(goes_on, ends[1:], ends[:-1])
+    return ends
 
-    The pronoun's governor is below that clause, so that the pronoun cannot command them (principle C).
+
+def _cataphoric(words: Words, phrases: Nominals, query: NDArray[np.int64], key: NDArray[np.int64]) -> Mask:
+    """May the pronoun stand for a later noun? It must not command it (principle C).
+
+    What a subject, object or oblique commands is its clause. Without a sex to go by, only the arguments of a clause
+    above the pronoun's are taken.
     """
-    others = [first_child(words.head, words.relation.isin([relation])) for relation in ("obj", "iobj")]
-    third = (words.features[pronoun] & np.uint64(mask("third"))) != 0
-    query, above = pronoun[third], phrases.governor[pronoun[third]]
-    queries, keys = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    governor = phrases.governor[query]
+    arguments = phrases.function[query] <= OBLIQUE
+    other = words.relation.isin(["conj", "parataxis"])  # a clause beside the pronoun's own
+    commanded, node, below = np.zeros(len(query), dtype=bool), words.head[key], key
+    for _ in range(2 * LEVELS):
+        commanded |= arguments & (node == governor) & (governor >= 0) & ~other[below]
+        below, node = np.where(node >= 0, node, 0), np.where(node >= 0, words.head[node], -1)
+    # "though he was ill, Gvinjia served": however the parse joins the two, he does not command what follows the comma
+    subordinate = first_child(words.head, words.relation.isin(["mark"]))
+    commas = np.cumsum(words.text.isin([","]))
+    marked = (governor >= 0) & (subordinate[governor] >= 0) & (subordinate[governor] < query)
+    commanded &= ~(marked & (commas[key] > commas[query]))
+    core = words.relation.isin(["nsubj", "nsubj:pass", "obj", "iobj"])[key]
+    above, node = np.zeros(len(query), dtype=bool), np.where(governor >= 0, words.head[governor], -1)
     for _ in range(LEVELS):
-        query, above = query[above >= 0], words.head[above[above >= 0]]
-        for argument in (said.subject, *others):
-            noun = argument[above]
-            good = (above >= 0) & (noun > query) & phrases.named[noun]
-            queries.append(query[good])
-            keys.append(noun[good])
-    return np.concatenate(queries), np.concatenate(keys).astype(np.int64)
+        above |= (node == words.head[key]) & (node >= 0)
+        node = np.where(node >= 0, words.head[node], -1)
+    allowed: Mask = ~commanded & (sexed_pronouns(words)[query] | core & above)
+    return allowed
 
 
-def _local(words: Words, said: Clauses, phrases: Nominals, query: NDArray[np.int64], key: NDArray[np.int64]) -> Mask:
+def _inside(words: Words, phrases: Nominals, query: NDArray[np.int64], key: NDArray[np.int64]) -> Mask:
+    """Is the key, in the parse, inside the noun phrase that the pronoun is a possessor or complement of?"""
+    ours, theirs = phrases.function[query], phrases.function[key]
+    part = (ours == POSSESSOR) | (ours == IN_PHRASE)
+    holder = words.head[query]
+    inside, node = np.zeros(len(query), dtype=bool), words.head[key]
+    for _ in range(LEVELS):
+        inside |= (key > query) & ((node == holder) | (key == holder)) & (holder >= 0)
+        node = np.where(node >= 0, words.head[node], -1)
+    same = (phrases.governor[query] == phrases.governor[key]) & (phrases.governor[query] >= 0)
+    within: Mask = part & (inside | same & ((theirs == POSSESSOR) | (theirs == IN_PHRASE)))
+    return within
+
+
+def _local(
+    words: Words, said: Clauses, phrases: Nominals, named: Mentions, query: NDArray[np.int64], key: NDArray[np.int64]
+) -> Mask:
     """Is the key inside the query's local domain, or a phrase that holds the query as its complement or possessor?"""
     governor, ours, theirs = phrases.governor[query], phrases.function[query], phrases.function[key]
     same = (governor == phrases.governor[key]) & (governor >= 0)
     clause = (ours <= OBLIQUE) & (theirs <= OBLIQUE)
-    phrase = ((ours == POSSESSOR) | (ours == IN_PHRASE)) & ((theirs == POSSESSOR) | (theirs == IN_PHRASE))
     # "John is his brother", but not "John is at his house": the predicate's phrase is about the subject itself
     predicate = (ours > OBLIQUE) & (theirs == SUBJECT) & ~_marked(words)[governor]
-    local: Mask = same & (clause | phrase | predicate)
-    # "John wants to see him": the subject is understood
-    local |= (ours <= OBLIQUE) & (governor >= 0) & (said.subject[governor] == phrases.first[key])
+    local: Mask = same & (clause | predicate)
+    # "John wants to see him": the subject is understood, and surely so under control
+    control = (governor >= 0) & said.relation.isin(["xcomp"])[governor]
+    local |= (ours <= OBLIQUE) & control & (said.subject[governor] == phrases.first[key])
     holder = governor
     within = (ours == POSSESSOR) | (ours == IN_PHRASE)
     for _ in range(3):  # "the owner of the house with his name": no phrase is its own part
-        local |= within & (holder == key)
+        # but "in his career Castillo began" is misread with Castillo as the phrase: names weigh less, no more
+        local |= within & (holder == key) & ~named.name[key]
         within = within & (holder >= 0) & np.isin(phrases.function[holder], (POSSESSOR, IN_PHRASE))
         holder = np.where(within, phrases.governor[holder], -1)
     return local
@@ -167,7 +256,7 @@ def _marked(words: Words) -> Mask:
     return marked
 
 
-def _commanded(words: Words, phrases: Nominals, query: NDArray[np.int64], key: NDArray[np.int64]) -> Mask:
+def _fronted(words: Words, phrases: Nominals, query: NDArray[np.int64], key: NDArray[np.int64]) -> Mask:
     """Principle C for earlier nouns: is the key in an object or complement moved before the pronoun that is subject?"""
     fronted = words.relation.isin(["obj", "iobj", "ccomp", "xcomp"])
     commanded = np.zeros(len(query), dtype=bool)

@@ -70,6 +70,22 @@ def nearest(query: NDArray[np.integer], key: NDArray[np.integer], cap: int) -> N
     return order[rank < cap]
 
 
+def best(
+    query: NDArray[np.integer], key: NDArray[np.integer], worth: NDArray[np.float32], cap: int
+) -> NDArray[np.int64]:
+    """Positions of at most `cap` pairs a query, the worthiest; of equals the nearer, then the earlier key."""
+    many = np.bincount(query) > cap if len(query) else np.zeros(0, bool)
+    if not many.any():
+        return np.arange(len(query))
+    contested = np.flatnonzero(many[query])  # few: only they need sorting
+    q, k = query[contested], key[contested]
+    order = np.lexsort((k, np.abs(q - k), -worth[contested], q))
+    rank = np.arange(len(order)) - run_start(q[order])
+    kept = np.ones(len(query), dtype=bool)
+    kept[contested[order[rank >= cap]]] = False
+    return np.flatnonzero(kept)
+
+
 def make_bonds(kind: str, query: NDArray[np.integer], key: NDArray[np.integer], rule: Strings) -> Bonds:
     """Bonds of one kind from parallel columns in any order; of equal pairs the first one given stays."""
     bonds = Bonds(

@@ -4,14 +4,20 @@ import pytest
 
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig
-from pipeline.bonds.binding import binding_bonds
+from pipeline.bonds.binding import antecedents, binding_bonds
+from pipeline.bonds.clauses import clauses
+from pipeline.bonds.config import BINDING_RULES
+from pipeline.bonds.mentions import mentions
+from pipeline.bonds.nominals import nominals
+from pipeline.bonds.salience import salience
 from tests.pipeline.sentences import documents_of, named, words_of
 
 
-def bound(*sentences: str, **settings: int) -> set[tuple[str, str]]:
+def bound(*sentences: str, without: tuple[str, ...] = (), **settings: int) -> set[tuple[str, str]]:
     """(pronoun, antecedent) of each bond."""
     words = annotate(words_of(*sentences))
-    return {(query, key) for query, key, _ in named(words, binding_bonds(words, BondConfig(**settings)))}  # type: ignore[arg-type]
+    config = BondConfig(binding_without=without, **settings)  # type: ignore[arg-type]
+    return {(query, key) for query, key, _ in named(words, binding_bonds(words, config))}
 
 
 JOHN_SAW = "John/PROPN/2/nsubj saw=see/VERB/0/root "
@@ -102,13 +108,74 @@ class TestPrincipleB:
         rain, him = "It/PRON/2/expl rained=rain/VERB/0/root", "Mary/PROPN/2/nsubj saw=see/VERB/0/root him/PRON/2/obj"
         left = "John/PROPN/2/nsubj left=leave/VERB/0/root"
         assert ("him", "John") in bound(left, rain, him)
-        assert ("him", "John") not in bound(left, rain, rain, him)
+        assert ("him", "John") in bound(left, rain, rain, him)
+        assert ("him", "John") not in bound(left, rain, rain, rain, him)
         assert ("him", "John") not in bound(left, rain, him, binding_reach=1)
 
-    def test_the_nearest_fill_the_cap(self) -> None:
-        names = " ".join(f"N{n}x/PROPN/0/root" for n in range(12))
+    def test_the_most_salient_fill_the_cap(self) -> None:
+        names = " ".join(f"N{n}x/PROPN/{'0/root' if n == 11 else '23/list'} ,/PUNCT/23/punct" for n in range(12))
         found = bound(names, "Go/VERB/0/root to/ADP/3/case him/PRON/1/obl")
-        assert found == {("him", f"N{n}x") for n in range(4, 12)}
+        assert len(found) == 8
+        assert {("him", "N10x"), ("him", "N11x")} <= found  # the nearest are among them
+        assert len(bound(names, "Go/VERB/0/root to/ADP/3/case him/PRON/1/obl", binding_cap=2)) == 2
+
+    def test_a_later_noun_that_the_pronoun_does_not_command(self) -> None:
+        book = "In/ADP/3/case her/PRON/3/nmod:poss book/NOUN/6/obl ,/PUNCT/6/punct Gold/PROPN/6/nsubj "
+        assert bound(book + "says=say/VERB/0/root so/ADV/6/advmod") == {("her", "Gold")}
+        saw = "She/PRON/2/nsubj saw=see/VERB/0/root Gold/PROPN/2/obj in/ADP/6/case her/PRON/6/nmod:poss "
+        assert ("She", "Gold") not in bound(saw + "house/NOUN/2/obl")
+        assert bound(book + "says=say/VERB/0/root so/ADV/6/advmod", without=("later nouns",)) == set()
+
+    def test_a_later_clause_beside_the_pronouns_own(self) -> None:
+        both = "He/PRON/2/nsubj left=leave/VERB/0/root and/CCONJ/5/cc Kim/PROPN/5/nsubj came=come/VERB/2/{}"
+        assert bound(both.format("conj")) == {("He", "Kim")}
+        assert bound(both.format("ccomp")) == set()
+
+    def test_a_name_is_a_candidate_however_tagged_and_wherever_it_hangs(self) -> None:
+        misread = (
+            "With/ADP/3/case that/DET/3/det Emily/ADV/4/advmod bought=buy/VERB/0/root a/DET/6/det house/NOUN/4/obj"
+        )
+        assert ("She", "Emily") in bound(misread, "She/PRON/2/nsubj left=leave/VERB/0/root")
+        assert ("It", "Emily") not in bound(misread, "It/PRON/2/nsubj fell=fall/VERB/0/root")
+        lord = "Lord/PROPN/3/nsubj Darwen/PROPN/1/flat left=leave/VERB/0/root"
+        assert ("He", "Darwen") in bound(lord, "He/PRON/2/nsubj slept=sleep/VERB/0/root")
+
+    def test_first_names_tell_the_gender_of_a_surname_elsewhere(self) -> None:
+        full = "{}/PROPN/3/nsubj Zyx/PROPN/1/flat sang=sing/VERB/0/root"
+        later = (
+            "Zyx/PROPN/2/nsubj met=meet/VERB/0/root Qux/PROPN/2/obj with/ADP/5/case Vorn/PROPN/2/obl ./PUNCT/2/punct"
+        )
+        she = "She/PRON/2/nsubj left=leave/VERB/0/root"
+
+        def odds(first: str) -> float:
+            words = annotate(words_of(full.format(first), later, she))
+            said = clauses(words)
+            phrases, named_ = nominals(words, said), mentions(words)
+            found = antecedents(words, said, phrases, named_, BondConfig())
+            worth = salience(words, phrases, named_, found.query, found.key, found.inside)
+            return float(worth[(words.text.code[found.key] == words.text.code[3])][0])
+
+        assert odds("Mary") > odds("Xqz") > odds("John")
+
+    def test_a_sentence_cut_without_a_full_stop_goes_on(self) -> None:
+        cut = "On/ADP/4/case her/PRON/4/nmod:poss last/ADJ/4/amod day/NOUN/0/root {}/PUNCT/4/punct"
+        left = "Kim/PROPN/2/nsubj left=leave/VERB/0/root"
+        assert bound(cut.format(","), left) == {("her", "Kim")}
+        assert bound(cut.format("."), left) == set()
+
+    @pytest.mark.parametrize("rule", BINDING_RULES)
+    def test_every_rule_can_be_left_out(self, rule: str) -> None:
+        text = (
+            "In/ADP/3/case his/PRON/3/nmod:poss book/NOUN/6/obl ,/PUNCT/6/punct Gold/PROPN/6/nsubj "
+            "says=say/VERB/0/root",
+            "With/ADP/2/case Emily/ADV/3/advmod came=come/VERB/0/root the/DET/5/det "
+            "stones=stone/NOUN/3/obj/Number=Plur",
+            "Kim/PROPN/2/nsubj saw=see/VERB/0/root him/PRON/2/obj while/SCONJ/6/mark he/PRON/6/nsubj "
+            "slept/VERB/2/advcl by/ADP/8/case Tom/PROPN/6/obl",
+            *[f"N{n}a/PROPN/2/nsubj saw=see/VERB/0/root N{n}b/PROPN/2/obj" for n in range(2)],
+            "He/PRON/2/nsubj left=leave/VERB/0/root",
+        )
+        assert bound(*text, binding_cap=5) != bound(*text, binding_cap=5, without=(rule,))
 
     @pytest.mark.parametrize(
         ("antecedent", "takes"),

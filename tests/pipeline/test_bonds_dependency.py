@@ -19,16 +19,37 @@ def test_every_arc_is_a_bond_and_its_relation_the_rule() -> None:
     ]
 
 
-def test_two_arcs_up_only_where_the_tags_may_meet() -> None:
-    found = set(named(READER, dependency_bonds(READER, BondConfig(hops=2))))
-    assert ("book", "smiles", "nmod:poss>nsubj") in found  # a noun and a verb
-    assert ("the", "smiles", "det>nsubj") not in found  # no determiner depends on a verb
+FAR = words_of(
+    "She/PRON/2/nsubj saw=see/VERB/0/root the/DET/5/det old/ADJ/5/amod man/NOUN/2/obj with/ADP/9/case a/DET/9/det "
+    "long/ADJ/9/amod telescope/NOUN/5/nmod yesterday/NOUN/2/obl:unmarked ,/PUNCT/2/punct sadly/ADV/2/advmod"
+)
 
 
-def test_paths_end_at_the_root() -> None:
-    chain = words_of("a/NOUN/2/nmod b/NOUN/3/nmod c/NOUN/4/nsubj go/VERB/0/root")
-    rules = [rule for _, _, rule in named(chain, dependency_bonds(chain, BondConfig(hops=5)))]
-    assert rules == ["nmod", "nmod>nmod", "nmod>nmod>nsubj", "nmod", "nmod>nsubj", "nsubj"]
+def test_the_next_best_heads_are_bonds_too_and_their_way_is_the_rule() -> None:
+    found = set(named(FAR, dependency_bonds(FAR, BondConfig())))
+    assert ("telescope", "saw", "nmod up 2") in found  # seen with a telescope
+    assert ("yesterday", "telescope", "obl up 2 down 2") not in found  # one word apart: seen anyway
+    assert ("yesterday", "man", "obl up 1 down 1") in found  # the man of yesterday
+    assert ("the", "telescope", "det up 1 down 1") not in found  # a determiner has no second choice there
+
+
+def test_what_every_view_sees_needs_no_bond_beside_the_arc() -> None:
+    bonds = dependency_bonds(FAR, BondConfig(dependency_stake=0.001))
+    others = [rule.count(" ") > 0 for rule in bonds.rule.to_list()]
+    assert (abs(bonds.query - bonds.key)[others] > 2).all()
+    assert sum(others) > 20
+
+
+def test_one_hop_or_a_cap_of_one_leaves_the_arcs() -> None:
+    arcs = named(FAR, dependency_bonds(FAR, BondConfig(hops=1)))
+    assert arcs == named(FAR, dependency_bonds(FAR, BondConfig(dependency_cap=1)))
+    assert len(arcs) == len(FAR) - 1
+
+
+def test_the_worthiest_stay_where_the_cap_is_reached() -> None:
+    bonds = dependency_bonds(FAR, BondConfig(dependency_cap=2, dependency_stake=0.01))
+    telescope = [key for query, key, _ in named(FAR, bonds) if query == "telescope"]
+    assert telescope == ["saw", "man"]  # the verb above, and not the adverb or comma beside
 
 
 def test_a_lone_root_has_no_bond() -> None:

@@ -45,4 +45,4 @@ def test_most_verbs_that_verbnet_knows_have_a_role_filled(words: Words, bonds: B
 
 
 def test_bonds_are_few(words: Words, bonds: Bonds) -> None:
-    assert len(bonds) < 3 * len(words)
+    assert len(bonds) < 3.5 * len(words)  # arcs, and two of the likeliest others

@@ -49,7 +49,12 @@ def sentences(draw: st.DrawFn) -> str:
 documents = st.lists(st.lists(sentences(), max_size=5), max_size=4)
 configs = st.builds(
     BondConfig,
-    hops=st.integers(1, 3),
+    hops=st.integers(1, 5),
+    dependency_cap=st.integers(1, 24),
+    dependency_stake=st.sampled_from([0.001, 0.1, 0.5]),
+    escape_cap=st.integers(1, 3),
+    escape_every=st.integers(1, 9),
+    escape_sentences=st.integers(1, 3),
     role_cap=st.integers(1, 3),
     binding_reach=st.integers(0, 2),
     binding_cap=st.integers(1, 3),
@@ -95,22 +100,61 @@ def test_bonds_are_sorted_single_capped_and_at_home(texts: list[list[str]], conf
     cap = {
         "role": config.role_cap,
         "binding": config.binding_cap,
-        "dependency": config.hops,
+        "dependency": config.dependency_cap,
         "cohesion": config.cohesion_cap,
+        "escape": config.escape_cap,
     }
     for kind in BOND_KINDS:
         queries = bonds.query[bonds.kind == KINDS.index(kind)]
         assert np.bincount(queries, minlength=1).max() <= cap[kind]
-    reach = {"role": 0, "binding": config.binding_reach, "dependency": 0, "cohesion": config.cohesion_reach}
+    reach = {"binding": config.binding_reach, "cohesion": config.cohesion_reach, "escape": len(words)}
     most = np.array([reach.get(kind, 0) for kind in KINDS])[bonds.kind]
     apart = words.sentence[bonds.query] - words.sentence[bonds.key]
-    assert ((apart >= 0) & (apart <= most)).all()
+    ahead = np.where(bonds.kind == KINDS.index("binding"), 1, 0)  # where the parser cut without a full stop
+    assert ((apart >= -ahead) & (apart <= most)).all()
+
+
+LONG = 5_000
+SHAPES = {
+    "a star": [0, *[1] * (LONG - 1)],
+    "a chain": [0, *range(1, LONG)],
+    "a tree of halves": [0, *[(n + 1) // 2 for n in range(1, LONG)]],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("form", ["she/PRON", "Mary/PROPN", "and/CCONJ", "ate=eat/VERB"])
+def test_a_sentence_of_five_thousand_words_keeps_every_cap(shape: str, form: str) -> None:
+    relations = ("nsubj", "conj", "punct", "nmod", "obj", "parataxis")
+    cells = [f"{form}/{head}/{relations[n % 6] if head else 'root'}" for n, head in enumerate(SHAPES[shape])]
+    words = annotate(words_of(" ".join(cells)))
+    config = BondConfig(dependency_stake=0.001)  # every pair that is met is likely enough
+    bonds = bonds_of(words, config)
+    caps = {"role": config.role_cap, "binding": config.binding_cap, "dependency": config.dependency_cap}
+    caps |= {"cohesion": config.cohesion_cap, "escape": config.escape_cap}
+    for kind, cap in caps.items():
+        assert np.bincount(bonds.query[bonds.kind == KINDS.index(kind)], minlength=1).max() <= cap
+    assert len(bonds) > LONG - 2  # all the arcs of the parse
+
+
+KEEP_ARCS = ("dependency", "escape")
+
+
+@given(documents, st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_a_larger_cap_only_adds(texts: list[list[str]], cap: int) -> None:
+    words = annotate(concatenate_words([words_of(*text, document=f"d{number}") for number, text in enumerate(texts)]))
+    fewer, more = (
+        {row[:3] for row in rows(bonds_of(words, BondConfig(kinds=KEEP_ARCS, dependency_cap=one, escape_cap=99)))}
+        for one in (cap, cap + 1)
+    )
+    assert fewer <= more
 
 
 def test_each_kind_alone_gives_its_share_of_all() -> None:
     text = (
         "Mary/PROPN/2/nsubj ate=eat/VERB/0/root books=book/NOUN/2/obj",
-        "She/PRON/2/nsubj ate=eat/VERB/0/root books=book/NOUN/2/obj",
+        "She/PRON/2/nsubj ate=eat/VERB/0/root books=book/NOUN/2/obj at/ADP/5/case home/NOUN/2/obl",
     )
     words = annotate(words_of(*text))
     together = rows(bonds_of(words, BondConfig()))
@@ -131,7 +175,13 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         bonds_of(no_words(), BondConfig(kinds=("xyz",)))
 
 
-@pytest.mark.parametrize("wrong", [{"hops": 0}, {"binding_cap": 0}, {"binding_reach": -1}, {"kinds": ("role", "role")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"hops": 0}, {"binding_cap": 0}, {"binding_reach": -1}, {"kinds": ("role", "role")}, {"dependency_cap": 0}),
+        *({"dependency_stake": 1.0}, {"binding_chance": 0.0}, {"escape_every": 0}, {"binding_without": ("rule",)}),
+    ],
+)
 def test_settings_are_checked_at_once(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BondConfig(**wrong)  # type: ignore[arg-type]
@@ -139,7 +189,7 @@ def test_settings_are_checked_at_once(wrong: dict[str, object]) -> None:
 
 def test_the_digest_sees_every_setting() -> None:
     base = BondConfig()
-    changed = [replace(base, hops=3), replace(base, kinds=("role",)), replace(base, cohesion_cap=5)]
+    changed = [replace(base, hops=4), replace(base, kinds=("role",)), replace(base, cohesion_cap=5)]
     digests = {rules_digest(config) for config in [base, *changed]}
     assert len(digests) == 4
     assert rules_digest(BondConfig()) == rules_digest(base)
