@@ -9,7 +9,9 @@ from lexicons.upos import UPOS, lift_table
 from lexicons.verbnet import class_frames
 from pipeline.bonds import BondConfig
 from pipeline.bonds.agreement import agree
+from pipeline.bonds.chance import SEEN
 from pipeline.bonds.clauses import clauses
+from pipeline.bonds.mentions import mentions
 from pipeline.bonds.nominals import nominals
 from pipeline.records import KINDS, Bonds, Words
 
@@ -48,8 +50,9 @@ def _bonded(words: Words, kind: str, rule: str, query: int, key: int) -> str:
     said, _, rest = rule.partition(" ")
     match kind:
         case "dependency":
-            path = rule.split(">")
-            return f"{q} hangs on {k} ({rule})" if len(path) == 1 else f"{k} is {len(path)} arcs above {q}, by {rule}"
+            if " up " not in rule:
+                return f"{q} hangs on {k} ({rule})"
+            return f"{_way(words, query, key)}; the parser may have missed an arc here ({rule})"
         case "role":
             role, _, wanted = rest.partition(" ")
             asks = f", which asks for {wanted}; {k} is {_features(words, key)}" if wanted else ""
@@ -66,20 +69,27 @@ def _bonded(words: Words, kind: str, rule: str, query: int, key: int) -> str:
 
 
 def _no_dependency(words: Words, config: BondConfig, query: int, key: int) -> str:
-    q, k = _named(words, query), _named(words, key)
-    above, below = _ancestors(words, query), _ancestors(words, key)
-    if key in above:
-        steps = above.index(key) + 1
-        if steps > config.hops:
-            return f"{k} is {steps} arcs above {q}; these bonds go up {config.hops} at most"
-        return f"{k} is {steps} arcs above {q}, but words of their tags are seldom joined"
-    if query in below:
-        return f"the arcs lead up from {k} to {q}, not down"
-    shared = [row for row in above if row in below]
-    if not shared:
+    if words.sentence[query] != words.sentence[key]:
         return "they stand in different sentences"
-    up, down = above.index(shared[0]) + 1, below.index(shared[0]) + 1
-    return f"they meet in {_named(words, shared[0])}, {up} up from {q} and {down} down to {k}; these bonds only go up"
+    if query in _ancestors(words, key) and words.head[key] == query:
+        return f"the arc leads up from {_named(words, key)} to {_named(words, query)}: the bond goes that way"
+    if abs(query - key) <= SEEN:
+        return f"{_way(words, query, key)}; words {SEEN} apart are seen in any case"
+    rare = f"an arc between such words is less likely than one in {1 / config.least_chance:.0f}"
+    return f"{_way(words, query, key)}; {rare}, or likelier ones come first, or the bond goes the other way"
+
+
+def _way(words: Words, query: int, key: int) -> str:
+    """How the tree of their sentence leads from one to the other."""
+    q, k = _named(words, query), _named(words, key)
+    above, below = [query, *_ancestors(words, query)], [key, *_ancestors(words, key)]
+    shared = next(row for row in above if row in below)
+    up, down = above.index(shared), below.index(shared)
+    if not down:
+        return f"{k} is {up} arc{'s' * (up > 1)} above {q}"
+    if not up:
+        return f"{k} is {down} arc{'s' * (down > 1)} below {q}"
+    return f"they meet in {_named(words, shared)}, {up} up from {q} and {down} down to {k}"
 
 
 def _no_role(words: Words, _config: BondConfig, query: int, key: int) -> str:
@@ -108,7 +118,7 @@ def _no_binding(words: Words, config: BondConfig, query: int, key: int) -> str:
         return f"{q} is no pronoun that stands for something"
     if not phrases.phrase[key]:
         return f"{k} heads no phrase that a pronoun could stand for"
-    if not agree(words, phrases, np.array([query]), np.array([key]))[0]:
+    if not agree(words, phrases, mentions(words).name, np.array([query]), np.array([key]))[0]:
         return f"they do not agree: {q} is {_features(words, query, AGREEMENT)}, {k} is {_features(words, key)}"
     if phrases.anaphor[query]:
         return f"principle A: {k} does not command {q} from inside the same clause or phrase"
@@ -133,11 +143,19 @@ def _no_cohesion(words: Words, config: BondConfig, query: int, key: int) -> str:
     return "they have other lemmas and are not close in WordNet, or nearer mentions come first"
 
 
+def _no_escape(_words: Words, config: BondConfig, _query: int, _key: int) -> str:
+    return (
+        "no doubtful border lies between them, and it is none of the few long edges "
+        f"(every {config.escape_every} words, every {config.escape_sentences} sentences)"
+    )
+
+
 MISSING: dict[str, Callable[[Words, BondConfig, int, int], str]] = {
     "dependency": _no_dependency,
     "role": _no_role,
     "binding": _no_binding,
     "cohesion": _no_cohesion,
+    "escape": _no_escape,
 }
 """For each kind, why a pair has no such bond."""
 

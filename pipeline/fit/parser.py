@@ -22,9 +22,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import spacy
+import srsly
+from spacy.attrs import NORM, ORTH
 from spacy.language import Language
+from spacy.pipeline.edit_tree_lemmatizer import EditTreeLemmatizer
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import train_while_improving
@@ -46,6 +48,8 @@ Best LAS on dev while training, scored by spaCy: {las:.2f} (step {step} of {step
 VECTORS_NOTE = """\
 Its {count:,} word vectors were computed from raw text by `valency fit vectors` (data/README.md says from which).
 """
+SHOUTED = 4000
+"""How many of the most frequent words have a key in capitals as well; each key takes 12 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +133,24 @@ def new_pipeline(config: ParserConfig = ParserConfig(), vectors: Vectors | None 
 
 
 def add_vectors(nlp: Language, vectors: Vectors) -> None:
-    """Give the vocabulary static vectors, found by a word's norm: its lower-case form, contractions spelt out."""
+    """Give the vocabulary static vectors: each likely spelling of a word finds that of its norm (its lower-case form,
+    contractions spelt out).
+
+    spaCy can look vectors up by the norm itself, but forgets on disk that it should.
+    """
     words, rows = vectors
-    keys = np.array([nlp.vocab.strings.add(word) for word in words], np.uint64)
-    nlp.vocab.vectors = VectorTable(strings=nlp.vocab.strings, data=rows.copy(), keys=keys, attr="NORM")
+    row_of = {word: row for row, word in enumerate(words)}
+    table = VectorTable(strings=nlp.vocab.strings, data=rows.copy())
+    spelt = {form: word for word in words for form in (word, word.capitalize())}
+    spelt |= {word.upper(): word for word in words[:SHOUTED]}
+    tokenizer: Any = nlp.tokenizer
+    for cut in tokenizer.rules.values():
+        spelt |= {part[ORTH]: part[NORM] for part in cut if NORM in part}
+    for form, word in spelt.items():
+        norm = word if word in row_of else nlp.vocab[form].norm_
+        if norm in row_of:
+            table.add(nlp.vocab.strings.add(form), row=row_of[norm])
+    nlp.vocab.vectors = table
 
 
 def norms() -> Callable[[str], list[str]]:
@@ -191,7 +209,8 @@ def save(nlp: Language, out: Path, note: str) -> None:
         name="ewt", license="CC BY-SA 4.0", spacy_version=">=3.8.14,<3.9",
         description="English, from raw text; trained on UD English EWT by pipeline.fit.parser",
     )  # fmt: skip
-    to_disk(nlp, fresh)
+    nlp.to_disk(fresh)
+    (fresh / "vocab" / "strings.json").write_text(json.dumps(needed_strings(nlp), ensure_ascii=False), encoding="utf-8")
     (fresh / "README.md").write_text(note, encoding="utf-8")
     if out.exists():
         out.rename(stale)
@@ -199,9 +218,12 @@ def save(nlp: Language, out: Path, note: str) -> None:
     shutil.rmtree(stale, ignore_errors=True)
 
 
-def to_disk(nlp: Language, folder: Path) -> None:
-    """As spaCy writes it, and the attribute by which vectors are found, which spaCy reads there but does not write:
-    by the form itself, every capitalised word would lose its vector."""
-    nlp.to_disk(folder)
-    said = {"mode": str(nlp.vocab.vectors.mode), "attr": int(nlp.vocab.vectors.attr)}
-    (folder / "vocab" / "vectors.cfg").write_text(json.dumps(said), encoding="utf-8")
+def needed_strings(nlp: Language) -> list[str]:
+    """Sorted: what spaCy itself names, labels, and the parts of edit trees. Words met in training are of no use."""
+    needed = {*spacy.blank("en").vocab.strings}
+    for _, pipe in nlp.pipeline:
+        needed |= {*getattr(pipe, "labels", ())}
+        if isinstance(pipe, EditTreeLemmatizer):
+            trees = srsly.msgpack_loads(pipe.trees.to_bytes())["trees"]
+            needed |= {nlp.vocab.strings[tree[part]] for tree in trees for part in ("orig", "subst") if tree.get(part)}
+    return sorted(str(each) for each in needed)

@@ -48,7 +48,7 @@ def test_it_says_what_the_stages_say(nlp: Language) -> None:
 def test_tokens_and_spans_have_their_part(nlp: Language) -> None:
     doc = nlp(TEXT)
     assert sorted(map(str, (b for t in doc for b in t._.bonds))) == sorted(map(str, doc._.bonds))
-    first, second = doc.sents
+    first, second = (span for span in doc.sents if span.text.strip())  # two spaces may stand alone
     for span in (first, second):
         assert all(span.start <= b[end] < span.end for b in span._.bonds for end in ("query", "key"))
     across = [b for b in doc._.bonds if b["query"] >= second.start > b["key"]]
