@@ -25,6 +25,9 @@ from pipeline.records import Strings, Words
 CODE = [Path(__file__), *sorted((Path(__file__).parents[1] / "prefix").glob("*.py"))]
 
 
+HALF = "holds half of a character, a surrogate that stands alone; read the text anew as UTF-8"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """Words, and what was said of them: `said` has the same rows."""
@@ -49,11 +52,12 @@ class PrefixParser:
         self.digest = model_digest([("tables", SHIPPED_TABLES), ("arcs", path)], CODE, [])
 
     def parse(self, documents: Sequence[Document]) -> tuple[Words, dict[str, str]]:
-        """As Parser.parse, but for trees (above); no document fails."""
-        return self.read(documents).words, {}
+        """As Parser.parse, but for trees (above)."""
+        failed = {document.id: HALF for document in documents if not _is_whole(document.text)}
+        return self.read([document for document in documents if document.id not in failed]).words, failed
 
     def read(self, documents: Sequence[Document]) -> Reading:
-        """Words with arcs and open words."""
+        """Words with arcs and open words. Errors: UnicodeEncodeError for half a character."""
         found = read_texts(self.alphabet, [document.text for document in documents])
         texts = [document.text for document in documents]
         spans = zip(found.text.tolist(), found.begin.tolist(), found.end.tolist(), strict=True)
@@ -84,3 +88,11 @@ def _distinct(column: Strings) -> Strings:
     """The same column over values of which none are equal."""
     values = Strings.of(column.values)
     return Strings(values.code[column.code], values.values)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
