@@ -27,17 +27,38 @@ def tokenizer(
 
 
 @fit.command()
+def vectors(
+    corpora: Annotated[list[str], typer.Argument(help="Files, folders or globs of raw text.")],
+    out: Out = Path("vectors.safetensors"),
+    size: Annotated[int, typer.Option(help="Words, the most frequent ones.", min=100)] = 16_000,
+    dimensions: Annotated[int, typer.Option(min=2)] = 64,
+    seed: int = 0,
+) -> None:
+    """Static word vectors from raw text, for the parsers."""
+    from pipeline.corpus import Document, read_documents
+    from pipeline.fit.parser import norms
+    from pipeline.fit.vectors import fit_vectors, save_vectors
+
+    texts = (item.text for item in read_documents(corpora) if isinstance(item, Document))
+    save_vectors(fit_vectors(texts, norms(), size=size, dimensions=dimensions, seed=seed), out)
+    typer.echo(f"wrote {out}")
+
+
+@fit.command()
 def parser(
     treebank: Treebank,
     out: Out = Path("en_ewt"),
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 5000,
+    vectors: Annotated[Path | None, typer.Option(help="What `valency fit vectors` wrote.")] = None,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 8000,
     seed: int = 0,
 ) -> None:
     """The shipped spaCy pipeline, trained on a UD treebank."""
-    from pipeline.fit.parser import fit_parser
+    from pipeline.fit.parser import ParserConfig, fit_parser
+    from pipeline.fit.vectors import load_vectors
 
     train, dev = _splits(treebank)
-    fit_parser(train, dev, out, steps=steps, seed=seed)
+    found = load_vectors(vectors) if vectors else None
+    fit_parser(train, dev, out, ParserConfig(steps=steps, seed=seed), found)
     typer.echo(f"wrote {out}")
 
 

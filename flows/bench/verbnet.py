@@ -31,6 +31,7 @@ from pipeline.parsers import load_parser
 from pipeline.records import Words
 
 WORST = 100
+CORPORA = ("corpora/verbnet3.zip", "corpora/wordnet.zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,11 @@ def bench_verbnet(nltk_data: Path, model: str | None = None) -> dict[str, Any]:
 
     Raises ValueError if VerbNet or WordNet is not there.
     """
-    try:
-        found = list(examples(nltk_data))
-    except LookupError as error:
-        raise ValueError(
-            f"{nltk_data} lacks corpora/verbnet3.zip or corpora/wordnet.zip; name the folder above it with --data"
-        ) from error
+    # asked here, since NLTK would go on looking in every folder that it was ever told of
+    missing = [name for name in CORPORA if not (nltk_data / name).is_file()]
+    if missing:
+        raise ValueError(f"{nltk_data} lacks {' and '.join(missing)}; name the folder above it with --data")
+    found = list(examples(nltk_data))
     documents = [
         Document(id=f"{place:05d}", source="verbnet3", split="test", language="en", text=example.text)
         for place, example in enumerate(found)

@@ -8,19 +8,24 @@ from flows.study_report.records import Case, Study, lowest_of, mean_validation, 
 from flows.study_report.rows import mean_of
 from flows.study_report.sentences import difference_said, leakage_said, steps_said, tally_said
 from flows.study_report.statistics import Difference, paired_difference
-from flows.study_report.steps import reach
+from flows.study_report.steps import Reach, reach
 
 PAPER_STEPS, PAPER_POS, PAPER_DENSE = -0.21, 26.33, 26.56
 """What the seed paper reports of its mask on every head: steps, and perplexity with the mask and without."""
 TALLY = "of all settings: fewer bits / 0 included / more bits"
 
 
+SPOKEN = (
+    "This section speaks of one setting for each corpus and size: the positions at which dense is best on validation, "
+    "of those that most recipes were run with. The others are in sections 3, 4 and 6."
+)
+
+
 def answers(study: Study) -> str:
     parts = [
         "## 1. The answers in short",
-        "Differences are on the test split, in percent; below 0 means fewer bits, or a lower perplexity. This section "
-        "speaks of one setting for each corpus and size: the positions at which dense is best on validation, of those "
-        "that most recipes were run with. The others are in sections 3, 4 and 6.",
+        "Differences are on the test split, in percent; below 0 means fewer bits, or a lower perplexity."
+        + ("" if _one_kind(study) else f" {SPOKEN}"),
         *_warning(study),
         "### How much do heads of different reach gain over a tuned dense model?",
         _question(study, REACH),
@@ -31,7 +36,7 @@ def answers(study: Study) -> str:
         _question(study, GRAMMAR),
         "### How much of the seed paper's gain is leakage?",
         _seed_paper(study),
-        "### Bits per byte, perplexity, and steps to dense's best",
+        "### Bits per byte, perplexity, and steps to what dense reaches",
         _overview(study),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -52,7 +57,7 @@ def told(study: Study) -> list[Case]:
 
 
 def _warning(study: Study) -> list[str]:
-    broken = sorted({run.recipe for run in study.runs if not run.leaky and run.leak_free is False})
+    broken = sorted({run.recipe for run in study.runs if run.broken})
     if not broken:
         return []
     names = several([code(name) for name in broken])
@@ -82,6 +87,9 @@ def _question(study: Study, pairs: Sequence[Pair]) -> str:
 
 def _own_positions(study: Study) -> str:
     """Sentence heads at their best positions against dense at its own, where the two differ."""
+    if _one_kind(study):
+        names = dict.fromkeys(case.positions for case in study.cases)
+        return f"The grid has one kind of positions for each corpus and size: {several(list(names))}."
     lines = []
     for case in told(study):
         places = _places(study, case)
@@ -101,6 +109,11 @@ def _own_positions(study: Study) -> str:
     return f"Where recipes are best at other positions than these, each at its own:\n\n{bullets(lines)}"
 
 
+def _one_kind(study: Study) -> bool:
+    """Whether no corpus and size has rows with more than one kind of positions."""
+    return all(len(_places(study, case)) == 1 for case in study.cases)
+
+
 def _across(study: Study, one: tuple[Case, str], other: tuple[Case, str]) -> Difference | None:
     """One recipe less another that may have other positions; None where their lengths differ."""
     if study.full_steps(one[0]) != study.full_steps(other[0]):
@@ -112,24 +125,36 @@ def _seed_paper(study: Study) -> str:
     paper = signed(100 * (PAPER_POS / PAPER_DENSE - 1))
     intro = (
         f"The paper (2 layers, 2 heads, d=128) reports, for its pos mask on every head against dense, perplexity "
-        f"{PAPER_POS} against {PAPER_DENSE} ({paper}%) and {signed(100 * PAPER_STEPS, 0)}% steps. Here, at size seed:"
+        f"{PAPER_POS} against {PAPER_DENSE} ({paper}%) and {signed(100 * PAPER_STEPS, 0)}% steps. The leaky arm here "
+        "leaks only the rest of the word: its tags come from an annotator that reads from left to right. A tagger that "
+        "reads the whole sentence, as the paper's does, was not measured."
     )
     lines, rows = {}, []
-    for case in (case for case in study.cases if case.size == "seed"):
+    # the paper's own size first
+    for case in sorted(study.cases, key=lambda case: case.size != "seed"):
         leaky, clean, future = (
             difference(study, case, a, b) for a, b in (("pos-leaky", "dense"), ("pos", "dense"), ("pos-leaky", "pos"))
         )
         if leaky and clean and future:
-            steps = [steps_said(reach(study, case, recipe)) for recipe in ("pos-leaky", "pos")]
-            lines[case] = f"**{case}**: {leakage_said(leaky, clean, future)} Shortest annealed run that reaches "
-            lines[case] += f"dense's best: leaky, {steps[0]}; piece-causal, {steps[1]}."
+            reached = [reach(study, case, recipe) for recipe in ("pos-leaky", "pos")]
+            steps = [steps_said(each) if _several_lengths(each) else "only one length tried" for each in reached]
+            lines[case] = f"**{case}**: {leakage_said(leaky, clean, future)}"
+            if any(_several_lengths(each) for each in reached):
+                lines[case] += (
+                    " Shortest annealed run of which every seed reaches dense's mean at its full length: "
+                    f"leaky, {steps[0]}; piece-causal, {steps[1]}."
+                )
             rows.append([str(case), *(percent(each.perplexity) for each in (leaky, clean, future)), *steps])
     if not rows:
-        return f"{intro} not measured yet (this needs `dense`, `pos` and `pos-leaky`)."
-    head = ["perplexity, and steps to dense's best", "pos-leaky − dense", "pos − dense", "pos-leaky − pos (the leak)"]
+        return f"{intro}\n\nThis is not measured yet (it needs `dense`, `pos` and `pos-leaky`)."
+    head = ["perplexity, and steps", "pos-leaky − dense", "pos − dense", "pos-leaky − pos (the leak)"]
     head += ["steps: pos-leaky (leaky)", "steps: pos"]
     spoken = [line for case, line in lines.items() if case in told(study)] or list(lines.values())
     return "\n\n".join([intro, bullets(spoken), table(head, rows)])
+
+
+def _several_lengths(reached: Reach | None) -> bool:
+    return reached is not None and len(reached.lengths) > 1
 
 
 def _overview(study: Study) -> str:
@@ -140,8 +165,9 @@ def _overview(study: Study) -> str:
     for recipe in sorted(recipes, key=lambda name: rank("recipe", name)):
         rows.append([recipe, *(_numbers(study, case, recipe) for case in spoken)])
     legend = (
-        "Test bits per byte · test perplexity a piece · steps of the shortest annealed run that reaches dense's best "
-        "on validation, of the lengths tried (×: none of them does; –: only one length was tried):"
+        "Test bits per byte · test perplexity a piece · steps of the shortest annealed run of which every seed "
+        "reaches, on validation, dense's mean at its full length (×: none of those tried; some seeds: of a length "
+        "tried, but not all of them, see section 6; –: only one length was tried):"
     )
     return "\n\n".join(
         [bullets(_lowest(study, case) for case in spoken), legend, table(["recipe", *(str(c) for c in spoken)], rows)]
@@ -158,7 +184,11 @@ def _lowest(study: Study, case: Case) -> str:
     places = _places(study, case)
     recipes = dict.fromkeys(recipe for place in places for recipe in study.recipes(place))
     rows = [(place, recipe) for recipe in recipes if (place := lowest_of(study, places, recipe))]
-    clean = [row for row in rows if all(run.leak_free and not run.leaky for run in study.grid(*row).values())]
+    clean = [
+        row
+        for row in rows
+        if all(run.leak_free and not run.moved and not run.leaky for run in study.grid(*row).values())
+    ]
     order = sorted(clean, key=lambda row: mean_validation(study.grid(*row)))[:2]
     said = [
         f"{code(recipe)} with {at.positions} ({mean_validation(study.grid(at, recipe)):.4f})" for at, recipe in order
@@ -175,7 +205,9 @@ def _numbers(study: Study, case: Case, recipe: str) -> str:
     if not runs:
         return NOTHING
     found = reach(study, case, recipe)
-    tried = found if found and len(found.lengths) > 1 else None
-    steps = NOTHING if tried is None else "×" if tried.steps is None else f"{tried.steps:,}"
+    steps = NOTHING
+    if found and _several_lengths(found):
+        none = "some seeds" if any(length.reached for length in found.lengths) else "×"
+        steps = none if found.steps is None else f"{found.steps:,}"
     bits, perplexity = mean_of(runs, "test_bits_per_byte"), mean_of(runs, "test_perplexity")
     return f"{plain(bits, 4)} · {plain(perplexity)} · {steps}"

@@ -24,21 +24,26 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "trial": (*WHOLE, *NONE),
     "leaky": YES_NO,
     "leak_free": (*YES_NO, *NONE),
-    **dict.fromkeys(("bits_per_byte", "perplexity", "seconds"), NUMBER),
+    "seconds": NUMBER,
+    **dict.fromkeys(("bits_per_byte", "perplexity"), (*NUMBER, *NONE)),
     **dict.fromkeys(("max_change", "test_bits_per_byte", "test_perplexity"), (*NUMBER, *NONE)),
     **dict.fromkeys(("leak_nats", "gain_nats"), (*NUMBER, *NONE)),
     "attributes": (*TABLE, *NONE),
     "curve": LIST,
     "settings": TABLE,
     "versions": TABLE,
+    "made_from": TABLE,
 }
 """What a line holds, with the JSON types that are right."""
 STAGES = ("horizon", "tuning", "grid", "short")
 SCORED = ("grid", "short")
 """Stages whose runs are scored on the test split, with a row an article."""
 COLUMNS = ("run", "split", "document", "nats", "pieces", "bytes")
-AGREE = 0.005
-"""Largest relative difference between a run's test bits per byte and the sum over its articles (float32 sums)."""
+AGREE = 1e-5
+"""Largest relative difference between a run's test bits per byte and the sum over its articles.
+
+A line has seven digits and an article's score is a float32: together they differ by less than 1e-6.
+"""
 AGAIN = "run `valency study` again, or take the line out"
 
 
@@ -57,7 +62,9 @@ def load_study(file: Path) -> Study:
     for run in runs:
         if run.stage in SCORED:
             _check_articles(run, articles)
-    return Study(name=file.stem, runs=tuple(sorted(runs, key=lambda run: run.run)), articles=articles)
+    # a study that was stopped leaves articles of runs that have no line yet
+    known = {run.run: articles[run.run] for run in runs if run.run in articles}
+    return Study(name=file.stem, runs=tuple(sorted(runs, key=lambda run: run.run)), articles=known)
 
 
 def read_lines(file: Path) -> list[Run]:
@@ -90,10 +97,11 @@ def read_line(line: str, where: str) -> Run:
             raise Failure(f"{where}: {name} is {json.dumps(value)[:60]}, and should be {wanted}; {AGAIN}")
     try:
         attributes = {name: Attribute(**each) for name, each in (said["attributes"] or {}).items()}
-        curve = tuple((int(step), float(bits)) for step, bits in said["curve"])
+        curve = tuple((int(step), _score(bits)) for step, bits in said["curve"])
     except (TypeError, ValueError) as error:
         raise Failure(f"{where}: curve or attributes are not as a study writes them ({error}); {AGAIN}") from error
-    run = Run(**(said | {"attributes": attributes, "curve": curve}))
+    scores = {name: _score(said[name]) for name in ("bits_per_byte", "perplexity")}
+    run = Run(**(said | scores | {"attributes": attributes, "curve": curve}))
     _check_values(run, where)
     return run
 
@@ -123,6 +131,11 @@ def read_articles(file: Path) -> dict[str, Articles]:
             raise Failure(f"{file} holds an article of {run} twice; run `valency study` again")
         articles[run] = Articles(documents, *(numbers[name][ordered] for name in ("nats", "pieces", "bytes")))
     return articles
+
+
+def _score(said: float | None) -> float:
+    """JSON has no infinity, so a study writes null for the score of a run that diverged."""
+    return math.inf if said is None else float(said)
 
 
 def _check_names(said: Mapping[str, Any], where: str) -> None:

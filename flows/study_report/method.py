@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from flows.study_report.horizon import horizon_said
 from flows.study_report.load import SCORED, STAGES
 from flows.study_report.markdown import bullets, code, counted, several
 from flows.study_report.records import Case, Run, Study, case_rank, rank
-from flows.study_report.statistics import REPLICATES
+from flows.study_report.statistics import REPLICATES, widening
 from flows.study_report.tuning import budgets_said
 
 
@@ -15,16 +16,18 @@ def method(study: Study) -> str:
         *_corpora(study),
         *_sizes(study),
         f"**Positions**: {several(_names(study, 'positions'))}. **Seeds**: {several(_seeds(study))}.",
+        *horizon_said(study),
         f"**Tuning**: {budgets_said(study)}; section 7 has them all.",
         "**Leak-free** is measured, not declared: held-out documents are cut, what follows is replaced, and nothing "
         "that the model was given before the cut may move. The leak meter says how many nats of a gain are future.",
         _test_split(study),
-        f"**Differences** are paired by seed and article. Their 95% intervals are percentiles of {REPLICATES:,} "
-        "bootstrap replicates, which draw seeds and articles with replacement, the same ones for both recipes. "
-        "The difference is the sum of bits over the articles drawn, by the sum of their bytes.",
-        "**Read them with care**: each interval stands alone, uncorrected for how many there are. Where seeds differ "
-        "more than articles do, three seeds give an interval that is too short: it then ends at the lowest and the "
-        "highest seed, and covers 75%, not 95%. So the column “below 0” counts the seeds that agree.",
+        f"**Differences** are paired by seed and article: the sum of bits over the articles, by the sum of their "
+        f"bytes. Their 95% intervals are percentiles of {REPLICATES:,} bootstrap replicates, which draw articles and, "
+        "by themselves, seeds, with replacement, the same ones for both recipes. What drawing seeds moves is stretched "
+        f"by √(S/(S−1)) · t/1.96{_widening(study)}, t being Student's with S−1 degrees of freedom: so few seeds would "
+        "else give intervals that are too short. One seed gives an interval over articles alone.",
+        "**Read them with care**: each interval stands alone, uncorrected for how many there are. The column “below "
+        "0” counts the seeds that agree.",
         f"**Device**: {several(_distinct(run.device for run in study.runs))}. "
         f"**Commit**: {several([code(each) for each in _distinct(run.commit for run in study.runs)])}.",
         f"**Versions**: {'; '.join(_versions(study.runs))}.",
@@ -82,6 +85,13 @@ def _seeds(study: Study) -> list[str]:
     return [
         f"{counted(seeds, 'seed')} for {counted(rows, 'row')} of the grid" for seeds, rows in sorted(counts.items())
     ]
+
+
+def _widening(study: Study) -> str:
+    """` (2.69 with 3 seeds, 1.58 with 5 seeds)`."""
+    seeds = sorted({len(study.grid(case, recipe)) for case in study.cases for recipe in study.recipes(case)} - {1})
+    said = ", ".join(f"{widening(each):.2f} with {each} seeds" for each in seeds)
+    return f" ({said})" if said else ""
 
 
 def _test_split(study: Study) -> str:

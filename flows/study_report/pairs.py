@@ -26,11 +26,17 @@ REACH = (
     Pair("windows", "dense", "does a ladder of windows gain over dense"),
     Pair("cut", "dense", "do spans cut at random places gain over dense", said=False),
     Pair("random-sentence", "dense", "do as many random keys gain over dense", said=False),
+    Pair("dense-sentence", "dense", "does a quarter of heads confined to their sentence gain over dense"),
 )
 SENTENCES = (
     Pair("sentence", "windows", "does the true sentence beat the ladder of windows"),
     Pair("sentence", "cut", "does the true sentence beat the random cut"),
     Pair("sentence", "random-sentence", "does the sentence beat as many random keys", said=False),
+    Pair("dense-sentence", "windows", "does a quarter of sentence heads beat the ladder of windows"),
+    Pair("dense-sentence", "sentence", "… three quarters of them", said=False),
+    Pair("dense-sentence", "dense-cut", "… a quarter of heads cut at random places"),
+    Pair("dense-sentence", "dense-windows", "… a quarter of heads with windows"),
+    Pair("windows+sentence", "windows", "do sentence heads help in place of some windows", said=False),
 )
 GRAMMAR = (
     Pair("dense+tag", "dense", "does a tag at the input help dense"),

@@ -91,7 +91,10 @@ def curve_picture(study: Study, cases: Sequence[Case], title: str) -> str | None
 
 
 def steps_picture(study: Study, cases: Sequence[Case], title: str) -> str | None:
-    """Annealed runs: what is left to dense's best, against their length. None where only one length was trained."""
+    """Annealed runs, by length: how far from dense at its full length. None where only one length was trained.
+
+    A line through the means, a dot a seed.
+    """
     found = {case: {recipe: reach(study, case, recipe) for recipe in DRAWN} for case in cases}
     shown = [case for case in cases if any(each and len(each.lengths) > 1 for each in found[case].values())]
     if not shown:
@@ -102,12 +105,12 @@ def steps_picture(study: Study, cases: Sequence[Case], title: str) -> str | None
             axes.axhline(0, color="#000000", linewidth=0.8, linestyle="--")
             for recipe, each in found[case].items():
                 if each:
-                    lengths, gaps, _ = zip(*each.lengths, strict=True)
-                    axes.plot(
-                        lengths, gaps, color=COLOURS[recipe], marker="o", markersize=4, linewidth=1.4, label=recipe
-                    )
+                    lengths, means = zip(*((length.steps, length.mean) for length in each.lengths), strict=True)
+                    axes.plot(lengths, means, color=COLOURS[recipe], linewidth=1.4, label=recipe)
+                    seeds = [(length.steps, gap) for length in each.lengths for gap in length.gaps]
+                    axes.plot(*zip(*seeds, strict=True), "o", color=COLOURS[recipe], markersize=3)
             _finish(axes, "steps of the whole run")
-        panels[0].set_ylabel("validation bits per byte,\nless dense's best")
+        panels[0].set_ylabel("validation bits per byte,\nless dense's at full length")
         return _with_legend(figure, panels, title)
 
 

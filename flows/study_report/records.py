@@ -16,12 +16,15 @@ ORDER = {
     "recipe": (
         *("dense", "dense+permuted", "dense+tagloss", "dense+tag"),
         *("windows", "cut", "random-sentence", "sentence"),
-        *("sentence+tag", "sentence+pos-permuted", "sentence+pos-other", "sentence+pos"),
+        *("dense-windows", "dense-cut", "dense-sentence", "windows+sentence"),
+        *("sentence+tag", "sentence+pos-permuted", "sentence+pos-other", "sentence+pos", "sentence+pos-pilot"),
         *("random-pos", "pos"),
     ),
     "family": ("dense", "near", "grammar"),
 }
 """The order in which the page names things; what is not here comes after, by its name."""
+MOVED = 1e-9
+"""A logit that moves by more than this, relatively, has read the future; rounding moves it by 1e-15 or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,14 @@ class Run:
     seed: int
     trial: int | None
     leak_free: bool | None
-    """As measured; None where a run of no table was not tested."""
+    """Measured so, and not made to leak; None where a run of no table was not tested."""
     max_change: float | None
     """Largest relative change of a logit when the future was changed."""
     leaky: bool
     """Made to leak, on purpose."""
     steps: int
     bits_per_byte: float
-    """Validation, as is perplexity (a piece)."""
+    """Validation, as is perplexity (a piece); infinite where a trial diverged."""
     perplexity: float
     test_bits_per_byte: float | None
     test_perplexity: float | None
@@ -76,6 +79,18 @@ class Run:
     commit: str
     versions: Mapping[str, str]
     device: str
+    made_from: Mapping[str, str]
+    """Digests of the recipe and of the pieces that the run was made from."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether a change of the future was measured to move a logit, whatever the run promises."""
+        return self.max_change is not None and self.max_change > MOVED
+
+    @property
+    def broken(self) -> bool:
+        """Whether the run promises to be leak-free and was measured not to be."""
+        return not self.leaky and (self.leak_free is False or self.moved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def _row(study: Study, case: Case, recipe: str) -> list[str]:
     spread = f" ± {np.std(validation, ddof=1):.4f}" if len(validation) > 1 else ""
     against = difference(study, case, recipe, "dense") if recipe != "dense" else None
     shared = f", {len(against.seeds)} seeds in common" if against and len(against.seeds) < len(runs) else ""
-    free = all(run.leak_free for run in runs.values())
+    free = not any(run.broken for run in runs.values())
     return [
         recipe,
         several_families(runs),

@@ -6,9 +6,9 @@ import numpy as np
 
 from flows.study_report.markdown import NOTHING, bullets, code, counted, folded, percent, plain, several, signed, table
 from flows.study_report.pairs import LEAKY, PAIRS, Pair, difference
-from flows.study_report.records import Case, Run, Study, rank
+from flows.study_report.records import MOVED, Case, Run, Study, rank
 from flows.study_report.sentences import seeds_said
-from flows.study_report.steps import Reach, reach
+from flows.study_report.steps import Length, Reach, reach
 
 LEAK_FREE_WITHIN, LEAK_SEEN_FROM = 0.01, 0.07
 """Nats: what the leak meter must read on piece-causal attributes (0 ± this), and on whole-word tags (at least)."""
@@ -20,7 +20,8 @@ def differences(study: Study, pictures: Mapping[str, str], told: Sequence[Case])
     parts = [
         "## 4. Paired differences",
         "Test bits per byte of the first recipe less the second's; intervals over seeds × articles. Filled marks: "
-        "0 is outside. “Below 0” counts the seeds in which the first is better.",
+        "0 is outside. “Below 0” counts the seeds in which the first is better. “Without” leaves out the one article "
+        "whose absence moves the relative difference most, and names it.",
         _pictures(pictures),
     ]
     for case in study.cases:
@@ -38,7 +39,10 @@ def differences(study: Study, pictures: Mapping[str, str], told: Sequence[Case])
     return "\n\n".join(parts)
 
 
-PAIR_HEAD = ("pair", "question", "bits per byte", "relative (95% CI)", "perplexity (95% CI)", "below 0", "verdict")
+PAIR_HEAD = (
+    *("pair", "question", "bits per byte", "relative (95% CI)", "perplexity (95% CI)", "below 0", "without"),
+    "verdict",
+)
 VERDICTS = {"gain": "fewer bits", "loss": "more bits", "none": "includes 0"}
 
 
@@ -55,7 +59,8 @@ def _pair_rows(study: Study, case: Case, pairs: Sequence[Pair], before: list[str
         bits = [signed(part, 4) for part in (found.bits.mean, found.bits.low, found.bits.high)]
         agree = f"{found.below} of {seeds_said(found)}"
         numbers = (f"{bits[0]} ({bits[1]} to {bits[2]})", percent(found.relative), percent(found.perplexity))
-        rows.append([*before, str(pair), pair.question, *numbers, agree, VERDICTS[found.verdict]])
+        without = f"{signed(100 * found.without.relative)}% ({found.without.document})" if found.without else NOTHING
+        rows.append([*before, str(pair), pair.question, *numbers, agree, without, VERDICTS[found.verdict]])
     return rows
 
 
@@ -67,47 +72,57 @@ def curves(pictures: Mapping[str, str]) -> str:
     return "\n\n".join(["## 5. Curves", said, _pictures(pictures)])
 
 
+DENSE_ROW = "Dense has its own row: what it saves by stopping earlier is no merit of the others."
+
+
 def steps(study: Study, pictures: Mapping[str, str], told: Sequence[Case]) -> str:
     """The shortest annealed run of each recipe that is as good as dense at full length."""
+    found = {case: _reached(study, case) for case in study.cases}
     parts = [
-        "## 6. Steps of the shortest annealed run that reaches dense's best",
-        "Each length is a training of its own, annealed to its end. A length counts if the mean validation bits per "
-        "byte over its seeds is no higher than dense's at full length over the same seeds. Where the length before it "
-        "was too short, the crossing between the two is given too, interpolated along a straight line. Dense has its "
-        "own row: what it saves by stopping earlier is no merit of the others.",
+        "## 6. Steps of the shortest annealed run that reaches dense",
+        "Each length is a training of its own, annealed to its end. A length counts if every seed of it has no more "
+        "validation bits per byte than dense at its full length, in the mean over the same seeds. The table gives "
+        "what each seed is above that mean, or below it, and in how many seeds it is reached where not in all.",
+        DENSE_ROW if any("dense" in reached for reached in found.values()) else "",
         _pictures(pictures),
     ]
-    for case in study.cases:
-        found = {recipe: reach(study, case, recipe) for recipe in study.recipes(case)}
-        reached = {recipe: each for recipe, each in found.items() if each and len(each.lengths) > 1}
+    for case, reached in found.items():
         if not reached:
             parts.append(f"**{case}**: only one length was trained.")
             continue
         body = _steps_table(study, reached)
         parts += [f"### {case}", body] if case in told else [folded(str(case), body)]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _reached(study: Study, case: Case) -> dict[str, Reach]:
+    """Of the recipes that have runs of several lengths."""
+    found = {recipe: reach(study, case, recipe) for recipe in study.recipes(case)}
+    return {recipe: each for recipe, each in found.items() if each and len(each.lengths) > 1}
 
 
 def _steps_table(study: Study, reached: Mapping[str, Reach]) -> str:
     rows = []
     for recipe, each in sorted(reached.items(), key=lambda item: (study.leaky(item[0]), rank("recipe", item[0]))):
-        tried = ", ".join(
-            f"{length:,}: {signed(gap, 4)} ({counted(seeds, 'seed')})" for length, gap, seeds in each.lengths
-        )
+        tried = "; ".join(_length_said(length) for length in each.lengths)
         name = f"{recipe} (**leaky**)" if study.leaky(recipe) and "leaky" not in recipe else recipe
-        crossing = NOTHING if each.crossing is None else f"{each.crossing:,.0f}"
         shortest = "none of those tried" if each.steps is None else f"{each.steps:,}"
         share = NOTHING if each.steps is None else f"{100 * each.steps / each.full:.0f}%"
-        rows.append([name, shortest, share, crossing, tried])
-    head = ["recipe", "shortest", "of dense's steps", "interpolated", "lengths tried: validation, less dense's best"]
-    return table(head, rows)
+        rows.append([name, shortest, share, tried])
+    return table(["recipe", "shortest", "of dense's steps", "lengths tried: each seed, less dense's mean"], rows)
+
+
+def _length_said(length: Length) -> str:
+    """`800: +0.0020, −0.0010 (1 of 2)`."""
+    part = f" ({length.reached} of {len(length.gaps)})" if 0 < length.reached < len(length.gaps) else ""
+    return f"{length.steps:,}: {', '.join(signed(gap, 4) for gap in length.gaps)}{part}"
 
 
 def leaks(study: Study) -> str:
     """Whether what promises to be leak-free was measured to be, and the meter's reading of each attribute."""
     scored = [run for run in study.runs if run.leak_free is not None]
     clean = [run for run in scored if not run.leaky]
-    broken = [run for run in clean if not run.leak_free]
+    broken = [run for run in clean if run.broken]
     largest = max((run.max_change or 0.0 for run in clean), default=0.0)
     if broken:
         names = several([code(run.run) for run in broken[:10]])
@@ -120,8 +135,13 @@ def leaks(study: Study) -> str:
             f"change of a logit {largest:.1e}."
         )
     seen = [run for run in scored if run.leaky]
-    caught = sum(not run.leak_free for run in seen)
-    second = f"Of {counted(len(seen), 'run')} that leak on purpose the test caught {caught}." if seen else ""
+    caught = sum(run.moved for run in seen)
+    second = (
+        f"Of {counted(len(seen), 'run')} that leak on purpose the test caught {caught}: a logit moved by more than "
+        f"{MOVED:.0e} of the largest."
+        if seen
+        else ""
+    )
     rows, readings = _attribute_rows(scored)
     head = ["recipe", "attribute", "runs", "gain (nats a piece)", "leak, mean", "leak, lowest to highest", "by purpose"]
     parts = ["## 8. Leaks", first, second, bullets(_meter_said(readings)), table(head, rows, left=2) if rows else ""]

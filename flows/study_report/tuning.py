@@ -1,11 +1,12 @@
-"""Section 7: dense's best horizon, and each family's trials: as many for one as for another, or the page says so."""
+"""Section 7: dense's lengths, and each family's trials: as many for one as for another, or the page says so."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from flows.study_report.markdown import NOTHING, code, folded, plain, several, table
+from flows.study_report.horizon import RULE, horizons
+from flows.study_report.markdown import NOTHING, bullets, code, folded, plain, several, table
 from flows.study_report.records import Run, Study, rank
 
 KNOBS = ("learning_rate", "weight_decay", "dropout")
@@ -16,7 +17,11 @@ def tuning(study: Study) -> str:
     horizon = [run for run in study.runs if run.stage == "horizon"]
     if horizon:
         rows = [_trial_row(run) for run in _by_place(horizon)]
-        parts += [_horizon(horizon), folded("Dense by steps and dropout", _table(rows))]
+        parts += [
+            f"How long to train: {RULE}.",
+            bullets(str(each) for each in horizons(study)),
+            folded("Dense by steps and dropout", _table(rows)),
+        ]
     if trials := _by_place([run for run in study.runs if run.stage == "tuning"]):
         parts.append(folded("Every trial", _table([_trial_row(run) for run in trials])))
     return "\n\n".join(parts)
@@ -45,18 +50,6 @@ def budgets_said(study: Study) -> str:
         f"{several([f'{family} {count}' for family, count in counts.items()])} trials on {corpus}, {size}"
         for (corpus, size), counts in found.items()
     )
-
-
-def _horizon(runs: Sequence[Run]) -> str:
-    """Where dense was best when only its length and dropout were tried."""
-    lines = []
-    for corpus, size in dict.fromkeys((run.corpus, run.size) for run in _by_place(runs)):
-        some = [run for run in runs if (run.corpus, run.size) == (corpus, size) and math.isfinite(run.bits_per_byte)]
-        if some:
-            best = min(some, key=lambda run: run.bits_per_byte)
-            dropout = f"{best.settings['dropout']:g}" if "dropout" in best.settings else NOTHING
-            lines.append(f"{corpus}, {size}: {best.steps:,} steps with dropout {dropout} ({best.bits_per_byte:.4f})")
-    return f"How long to train was first sought with dense alone; lowest on validation: {'; '.join(lines)}."
 
 
 def _equal(study: Study) -> str:
@@ -90,7 +83,7 @@ def _families(study: Study) -> str:
             where = (f"{corpus}, {size}", family, f"{best.recipe}, {best.positions}")
             knobs = (_knobs(best), " / ".join(used) or NOTHING)
             diverged = f", {failed} diverged" if failed else ""
-            rows.append([*where, *knobs, str(len(trials)), plain(bits, 4), f"{spread}{diverged}"])
+            rows.append([*where, *knobs, str(len(trials)), _bits(bits), f"{spread}{diverged}"])
     head = [
         "setting",
         "family",
@@ -140,6 +133,10 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _trial_row(run: Run) -> list[str]:
     number = NOTHING if run.trial is None else str(run.trial)
     knobs = [f"{run.settings[knob]:g}" if knob in run.settings else NOTHING for knob in KNOBS]
-    bits = plain(run.bits_per_byte, 4) if math.isfinite(run.bits_per_byte) else "diverged"
     place = f"{run.corpus}, {run.size}"
-    return [place, run.family, code(run.recipe), run.positions, number, str(run.seed), f"{run.steps:,}", *knobs, bits]
+    named = (place, run.family, code(run.recipe), run.positions, number, str(run.seed), f"{run.steps:,}")
+    return [*named, *knobs, _bits(run.bits_per_byte)]
+
+
+def _bits(bits: float) -> str:
+    return plain(bits, 4) if math.isfinite(bits) else "diverged"

@@ -33,7 +33,7 @@ def words_of_rows(documents: Sequence[tuple[str, Sequence[Row]]]) -> Words:
     place = np.arange(len(rows))
     sentence = np.cumsum(number == 0)
     head = np.asarray([row.head for row in rows], np.int64)
-    head, root = single_rooted(np.where(head < 0, -1, place - number + head), sentence)
+    heads, root = single_rooted(np.where(head < 0, -1, place - number + head), sentence)
     told = Strings.of(row.relation for row in rows)
     loose = told.isin(["root"]) & ~root  # a second root: loosely joined to the first
     relation = ["root" if is_root else "parataxis" if joined else name
@@ -50,7 +50,7 @@ def words_of_rows(documents: Sequence[tuple[str, Sequence[Row]]]) -> Words:
         lemma=Strings.of(row.lemma for row in rows),
         upos=tag_numbers(Strings.of(row.upos for row in rows)),
         feats=Strings.of(row.feats for row in rows),
-        head=head.astype(np.int32),
+        head=heads,
         relation=Strings.of(relation),
         features=np.zeros(len(rows), np.uint64),
         verb_class=Strings(np.zeros(len(rows), np.int32), ("",)),

@@ -23,6 +23,10 @@ EFFECT = {
     "cut": -0.005,
     "random-sentence": 0.003,
     "sentence": -0.010,
+    "dense-windows": -0.008,
+    "dense-cut": -0.009,
+    "dense-sentence": -0.011,
+    "windows+sentence": -0.007,
     "sentence+tag": -0.010,
     "sentence+pos-permuted": -0.009,
     "sentence+pos-other": -0.008,
@@ -116,6 +120,7 @@ def line(**changes: Any) -> dict[str, Any]:
         **{"test_bits_per_byte": 1.2, "test_perplexity": 54.9, "leak_nats": None, "gain_nats": None},
         **{"attributes": {}, "curve": [[500, 1.4], [1000, 1.2]], "settings": settings, "parameters": 7_000_000},
         **{"pieces": 8_192_000, "seconds": 12.3, "packed": 8, "command": "valency study data/studies/first_study.toml"},
+        **{"made_from": {"recipe": "0123456789ab", "pieces": "ba9876543210"}},
         **{"commit": "0123456789abcdef", "versions": {"python": "3.12.3", "torch": "2.12.0"}, "device": "NVIDIA H200"},
         **changes,
     }

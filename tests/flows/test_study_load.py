@@ -1,6 +1,7 @@
 """What a study's files may hold: whole lines, known fields, articles that agree; errors say where, and what to do."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ def test_order_of_lines_changes_nothing(tmp_path: Path) -> None:
         (json_line(curve=[[1, 2, 3]]), "curve or attributes are not"),
         (json_line(attributes={"input_tag": {"win": 1.0}}), "curve or attributes are not"),
         (json_line(bits_per_byte=float("nan")), "a score that is no number"),
+        (json_line(bits_per_byte=None), "a score that is no number"),
+        (json_line(curve=[[500, None], [1000, 1.2]]), "a score that is no number"),
+        (json_line(made_from="a recipe"), "should be dict"),
         (json_line(test_perplexity=None), "a score that is no number"),
         (json_line(leak_free=None), "was not tested for leaks"),
         (json_line(stage="tuning", trial=1), "which stage tuning must not see"),
@@ -75,8 +79,20 @@ def test_a_wrong_line_is_named_with_what_to_do(text: str, said: str, tmp_path: P
 
 
 def test_a_diverged_trial_is_no_error() -> None:
+    """A study writes null for a score that is no number: JSON knows neither infinity nor NaN."""
     unseen = {"test_bits_per_byte": None, "test_perplexity": None, "leak_free": None, "max_change": None}
-    assert read_line(json_line(stage="tuning", trial=0, bits_per_byte=float("inf"), **unseen), "here").trial == 0
+    for stage in ("horizon", "tuning"):
+        failed = line(stage=stage, trial=0, bits_per_byte=None, perplexity=None, curve=[[500, 9.0], [1000, None]])
+        run = read_line(json.dumps(failed | unseen, allow_nan=False), "here")
+        assert run.bits_per_byte == run.perplexity == math.inf
+        assert run.curve == ((500, 9.0), (1000, math.inf))
+
+
+def test_articles_of_a_run_without_a_line_are_nothing(tmp_path: Path) -> None:
+    lines, rows = small()
+    study = load_study(write(tmp_path, lines[:-1], rows))
+    assert lines[-1]["run"] not in study.articles
+    assert lines[-2]["run"] in study.articles
 
 
 def test_a_run_that_stands_twice_is_refused(tmp_path: Path) -> None:
@@ -111,7 +127,13 @@ def test_articles_must_be_there_once_and_agree(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=f"an article of {name} twice"):
         load_study(write(tmp_path, lines, [*rows, next(row for row in rows if row["run"] == name)]))
     with pytest.raises(Failure, match=f"{name} says .* bits per byte on the test split, its articles"):
-        load_study(write(tmp_path, [*lines[:-1], lines[-1] | {"test_bits_per_byte": 1.0}], rows))
+        load_study(
+            write(
+                tmp_path,
+                [*lines[:-1], lines[-1] | {"test_bits_per_byte": lines[-1]["test_bits_per_byte"] * (1 + 3e-5)}],
+                rows,
+            )
+        )
     with pytest.raises(Failure, match="a score that is no number"):
         load_study(write(tmp_path, lines, [rows[0] | {"nats": float("nan")}, *rows[1:]]))
 

@@ -42,23 +42,24 @@ def row(text: str, first: str) -> list[str]:
 def test_the_page_answers_what_was_put_in(tmp_path: Path) -> None:
     page = page_of(tmp_path, CLEAR)
     reach = section(page, "### How much do heads of different reach gain")
-    assert "`sentence` gains −1." in reach
-    assert "`windows` gains −0.6" in reach
+    assert "`sentence` needs 1.00% fewer bits per byte than `dense`" in reach
+    assert "`windows` needs 0.6" in reach
     assert row(reach, "random-sentence − dense")[-1] == "0 / 0 / 1"
     grammar = section(page, "### Do tags or pos masks add anything")
     assert "`sentence+tag` and `sentence` cannot be told apart" in grammar
-    assert "`pos` loses +0.6" in grammar
+    assert "`pos` needs 0.6" in grammar
+    assert "more bits per byte than `dense`" in grammar
     paper = section(page, "### How much of the seed paper's gain is leakage")
     assert "perplexity 26.33 against 26.56 (−0.87%) and −21% steps" in paper
     assert "Without the leak the mask loses: the whole gain, and more, is leakage." in paper
-    assert "lowest on validation of the leak-free recipes, each at its best positions: `sentence+pos`" in page
+    assert "lowest on validation of the leak-free recipes, each at its best positions: `dense-sentence`" in page
 
 
 def test_the_signs_turn_with_the_numbers(tmp_path: Path) -> None:
     page = page_of(tmp_path, replace(CLEAR, effect={name: -effect for name, effect in EFFECT.items()}))
-    assert "`sentence` loses +1." in section(page, "### How much do heads of different reach gain")
-    assert "`pos` gains −0.6" in section(page, "### Do tags or pos masks add anything")
-    assert "The leaky mask gains nothing here" in section(page, "### How much of the seed paper's gain is leakage")
+    assert "`sentence` needs 1.00% more bits per byte" in section(page, "### How much do heads of different reach gain")
+    assert "`pos` needs 0.60% fewer bits" in section(page, "### Do tags or pos masks add anything")
+    assert "The leaky arm itself loses here" in section(page, "### How much of the seed paper's gain is leakage")
     same = page_of(tmp_path, replace(CLEAR, effect=dict.fromkeys(EFFECT, 0.0), article_noise=0.003))
     assert same.count("cannot be told apart") > 4
 
@@ -106,10 +107,8 @@ def test_unequal_trials_are_flagged(tmp_path: Path) -> None:
 def test_missing_recipes_are_left_out_and_named(tmp_path: Path) -> None:
     some = {name: EFFECT[name] for name in ("dense", "sentence", "pos")}
     page = page_of(tmp_path, replace(CLEAR, effect=some))
-    assert (
-        "Not measured, for want of a recipe: sentence − windows, sentence − cut and sentence − random-sentence." in page
-    )
-    assert "not measured yet (this needs `dense`, `pos` and `pos-leaky`)" in page
+    assert "Not measured, for want of a recipe: sentence − windows, sentence − cut, sentence − random-sentence" in page
+    assert "This is not measured yet (it needs `dense`, `pos` and `pos-leaky`)." in page
     assert "| sentence − dense |" in page
 
 
@@ -127,7 +126,7 @@ def test_positions_with_dense_alone_are_not_what_sentences_speak_of(tmp_path: Pa
     study = write_results(write(tmp_path, [*lines, *added], [*rows, *new]), tmp_path / "RESULTS.md")
     assert told(study) == [Case("wikitext2", "seed", "rotary")]
     page = (tmp_path / "RESULTS.md").read_text()
-    assert "(sentence with rotary, dense with alibi): `sentence` loses" in page
+    assert "(sentence with rotary, dense with alibi): `sentence` needs" in page
 
 
 def test_the_same_study_gives_the_same_bytes_and_small_pictures(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from pipeline.conllu import Word
 from pipeline.corpus import Document
 from pipeline.fit.gold import GoldSentence, GoldText, as_wikitext, dressed_texts, joined, plain_texts, read_gold
-from pipeline.fit.parser import examples, fit_parser, new_pipeline
+from pipeline.fit.parser import ParserConfig, examples, fit_parser, new_pipeline, norms
+from pipeline.fit.vectors import fit_vectors
 from pipeline.parsers.spacy import SpacyParser
 
 
@@ -97,7 +98,8 @@ def test_training_learns_and_leaves_a_loadable_pipeline(valency_data: Path, tmp_
     lines = (valency_data / "ud_english_ewt" / "en_ewt-ud-dev.conllu").read_text(encoding="utf-8").split("\n\n")
     small = tmp_path / "small.conllu"
     small.write_text("\n\n".join(lines[:150]) + "\n\n", encoding="utf-8")
-    las = fit_parser(small, small, tmp_path / "model", steps=120)
+    vectors = fit_vectors([str(small.read_text("utf-8"))], norms(), dimensions=8)
+    las = fit_parser(small, small, tmp_path / "model", ParserConfig(steps=120), vectors)
     assert las > 10
     words, failed = SpacyParser(str(tmp_path / "model")).parse(
         [Document(id="d", source="s", split="train", language="en", text="He sees the dog.")]
