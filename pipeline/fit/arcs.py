@@ -17,16 +17,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 from torch import Tensor
 
 from lexicons.upos import UPOS
-from pipeline.corpus import Document, read_documents
+from pipeline.corpus import Document
 from pipeline.fit.arc_data import IGNORED, Batch, Prepared, batch_of, batches, prepare, truth_of
 from pipeline.fit.arc_network import ArcNetwork, arrays_of
 from pipeline.fit.arc_score import score_arcs
-from pipeline.fit.examples import Examples, annotators_words, own_words
+from pipeline.fit.examples import Examples, annotators_words, own_words, read_treebank
 from pipeline.fit.lemmas import fit_lemmas
+from pipeline.fit.vectors import load_vectors
 from pipeline.parsers import load_parser
 from pipeline.prefix.annotator import SHIPPED as SHIPPED_TABLES
 from pipeline.prefix.arcs import ArcReader
@@ -75,19 +75,18 @@ def fit_arcs(
 ) -> dict[str, float]:
     """Learn on one treebank file, choose scores on `dev`, write `out`; returns what `score_arcs` says of dev.
 
-    vectors: words (`words`, uint8, one a line, small letters) and their rows of length 1 (`vectors`, float32), as
-    safetensors. raw: documents for the shipped spaCy parser to annotate.
+    vectors: what `save_vectors` wrote. raw: documents for the shipped spaCy parser to annotate.
     """
     config = config or ArcConfig()
     alphabet = Alphabet.of(Tables.load(SHIPPED_TABLES))
-    words, documents = _treebank(train)
+    words, documents = read_treebank(train)
     labels = _labels(words)
     known, rows = _known_words(alphabet, vectors)
     gold = prepare(_both(words, documents, alphabet), alphabet, known, labels)
     annotated = _annotated(list(raw))
     silver = prepare(_both(*annotated, alphabet), alphabet, known, labels) if len(annotated[0]) else None
     network = learn(gold, silver, torch.from_numpy(rows), len(labels), config, on_step)
-    held_out = own_words(_treebank(dev)[0])
+    held_out = own_words(read_treebank(dev)[0])
     reader = with_scores_chosen(_arrays(network, known, labels, words), alphabet, held_out)
     reader.save(out)
     return score_arcs(reader, held_out)
@@ -102,11 +101,6 @@ def with_scores_chosen(arrays: dict[str, NDArray[Any]], alphabet: Alphabet, dev:
         for pairs, mean in ((said.arcs, PROPOSALS), (said.open, OPEN_WORDS))
     ]
     return ArcReader(alphabet, arrays | {"thresholds": np.array(chosen, np.int32)})
-
-
-def _treebank(path: Path) -> tuple[Words, list[Document]]:
-    documents = [each for each in read_documents([path]) if isinstance(each, Document)]
-    return load_parser("conllu", str(path)).parse(documents)[0], documents
 
 
 def _annotated(documents: list[Document]) -> tuple[Words, list[Document]]:
@@ -132,8 +126,7 @@ def _known_words(alphabet: Alphabet, path: Path | None) -> tuple[NDArray[np.int6
     """Keys of the words that have a vector, sorted, and vectors on the grid, that of all other words first."""
     if path is None:
         return np.empty(0, np.int64), np.zeros((1, 1), np.float32)
-    found = load_file(path)
-    words, vectors = bytes(found["words"]).decode().split("\n"), found["vectors"]
+    words, vectors = load_vectors(path)
     keys, row = np.unique(word_keys(alphabet, words), return_index=True)
     units = np.clip(np.rint(vectors[row] * (VECTOR_SCALE * 2**TANH_BITS)), -TANH_TOP, TANH_TOP)
     none = np.zeros((1, vectors.shape[1]), np.float32)
@@ -189,17 +182,17 @@ def learn(
     rest = [each for each in network.parameters() if all(each is not table for table in tables)]
     groups = [{"params": tables, "weight_decay": 0.0}, {"params": rest, "weight_decay": 0.02}]
     optimizer = torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.98), fused=True)
-    sources = {"gold": batches(gold, chance, config.words)}
-    if silver is not None:
-        sources["silver"] = batches(silver, chance, config.words)
+    gold_batches = batches(gold, chance, config.words)
+    silver_batches = batches(silver or gold, chance, config.words)
     for step in range(config.steps):
         done = step / config.steps
+        warm = min(1.0, step / min(200, config.steps / 10))
         for group in optimizer.param_groups:
-            group["lr"] = config.rate * min(1.0, step / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+            group["lr"] = config.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
         network.on_grid = done >= config.grid_from
         use_gold = silver is None or done >= config.gold_from or chance.random() < config.gold_share
-        name = "gold" if use_gold else "silver"
-        batch = batch_of(gold if use_gold or silver is None else silver, next(sources[name]))
+        data, source = (gold, gold_batches) if use_gold or silver is None else (silver, silver_batches)
+        batch = batch_of(data, next(source))
         loss = loss_of(network, batch, torch_chance)
         optimizer.zero_grad()
         loss.backward()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 from pipeline.prefix.arcs import ArcReader, ArcState, WordSaid
 from pipeline.prefix.characters import REPLACEMENT, read_bytes
-from pipeline.prefix.state import PieceAttributes, PrefixState
+from pipeline.prefix.state import NO_TAG, PieceAttributes, PrefixState
 from pipeline.prefix.step import Stepper
 from pipeline.prefix.tables import Tables
 
@@ -23,9 +23,7 @@ class StepState:
 
     pieces: PrefixState = field(default_factory=PrefixState)
     characters: PrefixState = field(default_factory=PrefixState)
-    """The same text, read character by character: it shows every word at the moment before it closes."""
-    sentence: int = -1
-    """Of the last word closed, as `characters` numbers sentences."""
+    """The same text, read character by character, which tells in which sentence a word is."""
     arcs: ArcState = field(default_factory=ArcState)
 
     def to_json(self) -> str:
@@ -37,7 +35,6 @@ class StepState:
         return cls(
             pieces=PrefixState(**found["pieces"]),
             characters=PrefixState(**found["characters"]),
-            sentence=found["sentence"],
             arcs=ArcState.from_json(json.dumps(found["arcs"])),
         )
 
@@ -51,6 +48,19 @@ class PieceSaid:
     """Of the words that this piece closed; the last is word `attributes.closed_word` - 1."""
 
 
+class _Words(Stepper):
+    """Notes the words that close, and gives no tags."""
+
+    closed: list[str]
+
+    def full_tag(self, word: str, initial: bool) -> int:
+        self.closed.append(word)
+        return NO_TAG
+
+    def open_tag(self, begun: str, initial: bool) -> int:
+        return NO_TAG
+
+
 class ArcStepper:
     """An annotator and a network that go along with a text."""
 
@@ -58,7 +68,7 @@ class ArcStepper:
         """begin, end: ids of the pieces that begin and end a document (they may be one)."""
         self.reader, self._piece_bytes, self._breaks = reader, tuple(piece_bytes), frozenset((begin, end))
         self._pieces = Stepper(tables, self._piece_bytes, self._breaks)
-        self._bytes = Stepper(tables, [*(bytes([byte]) for byte in range(END)), b""], frozenset((END,)))
+        self._words = _Words(tables, [*(bytes([byte]) for byte in range(END)), b""], frozenset((END,)))
 
     def start(self) -> StepState:
         """Before the first piece."""
@@ -70,17 +80,18 @@ class ArcStepper:
         ends = piece in self._breaks
         if ends and pending:
             text += chr(REPLACEMENT)
-        # Whole characters only: so no byte closes more than one word.
+        # Whole characters only: so no byte begins more than one sentence.
         read = [*text.encode(), *([END] if ends else [])]
-        characters, sentence, arcs, closed = state.characters, state.sentence, state.arcs, list[WordSaid]()
+        characters, arcs, closed = state.characters, state.arcs, list[WordSaid]()
         for byte in read:
-            before = characters
-            characters, _ = self._bytes.step(before, byte)
-            if characters.closed > before.closed:
-                if before.sentence != sentence:
-                    arcs, sentence = self.reader.start(), before.sentence
-                arcs, said = self.reader.step(arcs, before.tail[-before.word :])
+            before, self._words.closed = characters, []
+            characters, _ = self._words.step(before, byte)
+            begins = [each.words - each.sentence_words for each in (before, characters)]
+            for number, word in enumerate(self._words.closed, start=before.closed):
+                if number in begins:
+                    arcs = self.reader.start()
+                arcs, said = self.reader.step(arcs, word)
                 closed.append(said)
         pieces, attributes = self._pieces.step(state.pieces, piece)
-        after = StepState(pieces=pieces, characters=characters, sentence=sentence, arcs=arcs)
+        after = StepState(pieces=pieces, characters=characters, arcs=arcs)
         return after, PieceSaid(attributes=attributes, closed=tuple(closed))

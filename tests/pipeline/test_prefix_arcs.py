@@ -25,8 +25,11 @@ from tests.pipeline.random_arcs import KNOWN, random_network, random_reader
 
 PHRASES = [
     "Mr. Smith", "U.S. Navy", "don't", "She went home.", " The ", "of 1,000 things", "…", "?!", " <unk> ", " @-@ ",
-    "\n\n", "\n", "“Quoted.” She", "é", "e\u0301", "中文字", "👩‍👩‍👧", "\ufffd", "\u2028", "x" * 300, "of " * 70, "a. " * 90,
+    "\n\n", "\n", "“Quoted.” She", "é", "e\u0301", "中文字", "👩‍👩‍👧", "\ufffd", "\u2028", "x" * 300,
+    "of " * 70, "a. " * 90,
 ]  # fmt: skip
+SENTENCE = "The man of whom she had told me went home . She , too ."
+
 texts = st.lists(
     st.sampled_from(PHRASES) | st.text(max_size=6) | st.sampled_from(" .'\"\n@<>aA1,:-!"), max_size=15
 ).map("".join)
@@ -148,7 +151,7 @@ def test_the_network_in_training_says_the_same_bits(alphabet: Alphabet) -> None:
     """Scores compared as numbers, not within a tolerance; in float64, too, where no sum could be rounded at all."""
     network = random_network(seed=3)
     reader = random_reader(alphabet, network)
-    form = Strings.of("The man of whom she had told me went home . She , too .".split())
+    form = Strings.of(SENTENCE.split())
     some = Examples(
         form=form,
         tag=np.zeros(len(form), np.uint8),
