@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.prefix.features import FEATURES, WORD_ROWS
+from pipeline.prefix.features import FEATURES, HASHED, WORD_ROWS
 from pipeline.prefix.network import (
     EXACT,
     FAR,
@@ -36,12 +36,26 @@ class Grid(torch.autograd.Function):
         return torch.round(x * 2.0**bits) * 2.0**-bits
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+class Instead(torch.autograd.Function):
+    """Other numbers in the place of those that learn."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, numbers: Tensor) -> Tensor:
+        return numbers
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
 class ArcNetwork(nn.Module):
     """B sentences, T words; sizes as in `pipeline.prefix.network`."""
+
+    vectors: Tensor
 
     def __init__(self, sizes: Sizes, vectors: Tensor, labels: int, dropout: float) -> None:
         """vectors: [1 + known words, width], the first for all other words; multiples of 2**-TANH_BITS in [-1, 1]."""
@@ -49,7 +63,7 @@ class ArcNetwork(nn.Module):
         self.sizes, self.dropout, self.on_grid = sizes, dropout, False
         self.rows = nn.Embedding(WORD_ROWS + len(vectors), sizes.row)
         nn.init.normal_(self.rows.weight, std=0.2)
-        nn.init.zeros_(self.rows.weight[:12000])  # a spelling that was never seen says nothing
+        nn.init.zeros_(self.rows.weight[: HASHED["spelling"]])  # a spelling that was never seen says nothing
         nn.init.zeros_(self.rows.weight[WORD_ROWS:])
         self.register_buffer("vectors", vectors)
         self.word = nn.Linear(FEATURES * sizes.row + vectors.shape[1], sizes.word)
@@ -63,17 +77,17 @@ class ArcNetwork(nn.Module):
         self.query = nn.Linear(sizes.view, SCORES * (sizes.pair + 1))
         self.key = nn.Linear(sizes.view, SCORES * (sizes.pair + 1))
         self.distance = nn.Parameter(torch.full((SCORES, FAR + 1), -2.0))
-        for layer in (self.word, self.near, self.view_state, self.view_near):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        for layer in (self.drive, self.recur):
-            nn.init.xavier_normal_(layer.weight)
+        for rectified in (self.word, self.near, self.view_state, self.view_near):
+            nn.init.kaiming_normal_(rectified.weight, nonlinearity="relu")
+        for flow in (self.drive, self.recur):
+            nn.init.xavier_normal_(flow.weight)
         for layer in self.children():
             if isinstance(layer, nn.Linear) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
     def grid(self, x: Tensor, bits: int, low: float, high: float) -> Tensor:
         x = x.clamp(low, high)
-        return Grid.apply(x, bits) if self.on_grid else x  # type: ignore[no-any-return,no-untyped-call]
+        return Grid.apply(x, bits) if self.on_grid else x  # type: ignore[no-untyped-call]
 
     def relu(self, x: Tensor) -> Tensor:
         return self.grid(x, RELU_BITS, 0.0, 255 * 2.0**-RELU_BITS)
@@ -91,7 +105,7 @@ class ArcNetwork(nn.Module):
         unit = torch.ldexp(torch.ones_like(shift), shift)
         bits = LAYERS[name][0]
         weight, moved = weight * unit[:, None], moved * unit * 2.0**-bits
-        return layer.weight + (weight - layer.weight).detach(), bias + (moved - bias).detach()
+        return Instead.apply(layer.weight, weight), Instead.apply(bias, moved)  # type: ignore[no-untyped-call]
 
     def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)
@@ -101,7 +115,7 @@ class ArcNetwork(nn.Module):
         Returns tags [B, T, 17], labels [B, T, labels], and scores [B, SCORES, T, T] of word i (row) and word j."""
         top = 127 * 2.0**-TANH_BITS
         embedded = self.grid(self.rows(rows), TANH_BITS, -top, top)
-        vector = self.vectors[rows[..., -1] - WORD_ROWS]  # type: ignore[index]
+        vector = self.vectors[rows[..., -1] - WORD_ROWS]
         if unknown is not None:
             keep = torch.ones_like(embedded[..., :1])
             keep[..., 0, :] = keep[..., -1, :] = (~unknown).unsqueeze(-1).float()
@@ -112,8 +126,9 @@ class ArcNetwork(nn.Module):
         near = self.drop(self.relu(self.linear("near", before)))
         state = self.drop(self.scan(self.linear("drive", near)))
         # Both flow in on one grid: units of the finer one would not leave room for the greater numbers of the other.
-        flows = self.linear("view_state", state), self.linear("view_near", near)
-        view = self.relu(sum(self.grid(flow, STATE_BITS, -8.0, 8.0) for flow in flows))
+        flows = (self.linear("view_state", state), self.linear("view_near", near))
+        one, other = (self.grid(flow, STATE_BITS, -8.0, 8.0) for flow in flows)
+        view = self.relu(one + other)
         return self.read(self.drop(view))
 
     def scan(self, drive: Tensor) -> Tensor:
@@ -121,14 +136,12 @@ class ArcNetwork(nn.Module):
         top, state, states = 8.0, drive.new_zeros(len(drive), self.sizes.state), []
         drive = self.grid(drive, STATE_BITS, -top, top)
         weight, bias = self.weights("recur")
-        one = 1 - 2.0**-STATE_BITS
+        one, both = 1 - 2.0**-STATE_BITS, 2 * self.sizes.state
         for given in drive.unbind(1):
             again = self.grid(F.linear(state, weight, bias), STATE_BITS, -top, top)
-            gate_given, new_given = given.split([2 * self.sizes.state, self.sizes.state], -1)
-            gate_again, new_again = again.split([2 * self.sizes.state, self.sizes.state], -1)
-            gates = self.grid((gate_given + gate_again) * 0.25 + 0.5, GATE_BITS, 0.0, 1.0)
+            gates = self.grid((given[:, :both] + again[:, :both]) * 0.25 + 0.5, GATE_BITS, 0.0, 1.0)
             reset, keep = gates.chunk(2, -1)
-            new = self.grid(new_given + reset * new_again, STATE_BITS, -one, one)
+            new = self.grid(given[:, both:] + reset * again[:, both:], STATE_BITS, -one, one)
             state = new + keep * (state - new)
             if self.on_grid:
                 state = Grid.apply(state, STATE_BITS)  # type: ignore[no-untyped-call]
@@ -146,7 +159,7 @@ class ArcNetwork(nn.Module):
 
     def pair(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[B, SCORES, T, pair] and [B, SCORES, T, 1]"""
-        x = x.unflatten(-1, (SCORES, -1)).transpose(1, 2)
+        x = x.reshape(*x.shape[:2], SCORES, -1).transpose(1, 2)
         top = 127 * 2.0**-PAIR_BITS
         return self.grid(x[..., :-1], PAIR_BITS, -top, top), self.grid(x[..., -1:], 2 * PAIR_BITS, -64.0, 64.0)
 
@@ -173,6 +186,6 @@ def arrays_of(network: ArcNetwork) -> dict[str, NDArray[Any]]:
         arrays[f"{name}.bias"] = moved.to(torch.int32).numpy()
     rows = (network.rows.weight.detach() * 2.0**TANH_BITS).round().clamp(-TANH_TOP, TANH_TOP)
     arrays["rows"] = rows.to(torch.int8).numpy()
-    arrays["vectors"] = (network.vectors * 2.0**TANH_BITS).round().to(torch.int8).numpy()  # type: ignore[operator]
+    arrays["vectors"] = (network.vectors * 2.0**TANH_BITS).round().to(torch.int8).numpy()
     arrays["distance"] = (network.distance.detach() * 2.0 ** (2 * PAIR_BITS)).round().to(torch.int32).numpy()
     return arrays

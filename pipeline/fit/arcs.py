@@ -195,7 +195,7 @@ def learn(
         batch = batch_of(data, next(source))
         loss = loss_of(network, batch, torch_chance)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         on_step(step + 1, loss.item())

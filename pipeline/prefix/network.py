@@ -118,7 +118,8 @@ class Network:
         told = self.rows[rows].reshape(len(rows), -1)
         vector = self.vectors[rows[:, -1] - WORD_ROWS]
         word = rounded(self.layers["word"](np.concatenate([told, vector], axis=1).astype(np.float32)), 0, RELU_TOP)
-        return word @ self._taps
+        taps: Floats = word @ self._taps
+        return taps
 
     def near(self, taps: Floats, word: Places, before: Places, earlier: Places) -> Floats:
         """[N, near] of words and the two before each, as rows of `taps`; a row of -1 stands for none."""
@@ -148,10 +149,11 @@ class Network:
         new *= gates[:, :size]
         new += drive[:, 2 * size :]
         rounded(new, -STATE_TOP, STATE_TOP)
-        moved = state - new
+        moved: Floats = state - new
         moved *= gates[:, size:]
         moved += new
-        return np.rint(moved, out=moved)
+        np.rint(moved, out=moved)
+        return moved
 
     def states(self, drive: Floats, first: Places) -> Floats:
         """[N, H] after each word. first: [S + 1] where each sentence begins, and N. Longer sentences first, so that
@@ -179,11 +181,13 @@ class Network:
 
     def tags(self, view: Floats) -> NDArray[np.uint8]:
         """uint8 [N]: the best tag; of equals the first."""
-        return self.layers["tag"](view).argmax(1).astype(np.uint8)
+        best: NDArray[np.uint8] = self.layers["tag"](view).argmax(1).astype(np.uint8)
+        return best
 
     def labels(self, view: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.int32]:
         """int32 [N]: the best label. allowed: bool [N, labels], those that go with the word's tag."""
-        return np.where(allowed, self.layers["label"](view), -np.inf).argmax(1).astype(np.int32)
+        best: NDArray[np.int32] = np.where(allowed, self.layers["label"](view), -np.inf).argmax(1).astype(np.int32)
+        return best
 
     def queries(self, view: Floats) -> Floats:
         """[N, SCORES, pair + 1]: the last is the word's own part of the score."""
