@@ -117,8 +117,9 @@ class ArcNetwork(nn.Module):
         embedded = self.grid(self.rows(rows), TANH_BITS, -top, top)
         vector = self.vectors[rows[..., -1] - WORD_ROWS]
         if unknown is not None:
-            keep = torch.ones_like(embedded[..., :1])
-            keep[..., 0, :] = keep[..., -1, :] = (~unknown).unsqueeze(-1).float()
+            keep = (torch.rand(embedded.shape[:-1]) >= self.dropout / 2).float().unsqueeze(-1)
+            keep[..., 0, :] *= (~unknown).unsqueeze(-1)
+            keep[..., -1, :] *= (~unknown).unsqueeze(-1)
             embedded, vector = embedded * keep, vector * keep[..., -1, :]
         told = torch.cat([embedded.flatten(2), vector], -1)
         x = self.drop(self.relu(self.linear("word", told)))

@@ -48,17 +48,17 @@ PROPOSALS, OPEN_WORDS = 2.45, 3.9
 class ArcConfig:
     """How to train."""
 
-    steps: int = 4000
+    steps: int = 3000
     words: int = 2000
     """Words a step."""
     rate: float = 2e-3
-    gold_from: float = 0.6
+    gold_from: float = 0.95
     """Share of the steps after which only gold sentences are read."""
     grid_from: float = 0.75
     """Share of the steps after which numbers are rounded as they will be in use."""
-    gold_share: float = 0.35
+    gold_share: float = 0.4
     """Share of gold sentences before."""
-    dropout: float = 0.15
+    dropout: float = 0.1
     seed: int = 0
     sizes: Sizes = field(default_factory=Sizes)
 
@@ -156,11 +156,11 @@ def loss_of(network: ArcNetwork, batch: Batch, chance: torch.Generator) -> Tenso
     tag, label, score = network(batch.rows, unknown)
     truth, words = truth_of(batch.head), (batch.tag >= 0).sum()
     loss = F.cross_entropy(tag.flatten(0, 1), batch.tag.flatten(), ignore_index=IGNORED)
-    loss = loss + 0.5 * F.cross_entropy(label.flatten(0, 1), batch.label.flatten(), ignore_index=IGNORED)
+    loss = loss + 0.3 * F.cross_entropy(label.flatten(0, 1), batch.label.flatten(), ignore_index=IGNORED)
     for number, wanted, where, weight in (
-        (ARC, truth.arc, truth.below, 0.5),
-        (LATER_IS_HEAD, truth.later_is_head, truth.arc, 0.25),
-        (OPEN, truth.open, truth.upto, 0.5),
+        (ARC, truth.arc, truth.below, 0.15),
+        (LATER_IS_HEAD, truth.later_is_head, truth.arc, 0.1),
+        (OPEN, truth.open, truth.upto, 0.15),
     ):
         found, right = score[:, number][where], wanted[where].float()
         loss = loss + weight * F.binary_cross_entropy_with_logits(found, right, reduction="sum") / words

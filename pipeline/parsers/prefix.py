@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lexicons import tables_digest
 from pipeline.corpus import Document
 from pipeline.parsers.trees import model_digest
 from pipeline.prefix.annotator import SHIPPED as SHIPPED_TABLES
@@ -49,7 +50,7 @@ class PrefixParser:
         self.files = (SHIPPED_TABLES, path)  # all that is learnt
         self.alphabet = Alphabet.of(Tables.load(SHIPPED_TABLES))
         self.reader = ArcReader.load(path, self.alphabet)
-        self.digest = model_digest([("tables", SHIPPED_TABLES), ("arcs", path)], CODE, [])
+        self.digest = model_digest([("tables", SHIPPED_TABLES), ("arcs", path)], CODE, [tables_digest.digest()])
 
     def parse(self, documents: Sequence[Document]) -> tuple[Words, dict[str, str]]:
         """As Parser.parse, but for trees (above)."""

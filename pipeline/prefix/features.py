@@ -1,4 +1,4 @@
-"""What the left-to-right network is told of a word: rows of embedding tables, by its letters and shape alone.
+"""What the left-to-right network is told of a word: rows of embedding tables, by its letters and shape, and by WordNet.
 
 The rows are found for many distinct words at once, by the hashes of `pipeline.prefix.text`: those of lower-case
 stretches, so that every machine finds the same rows.
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.prefix.lexicon import CODES, lexicon_codes
 from pipeline.prefix.tags import shapes
 from pipeline.prefix.text import Alphabet, Text, codes_of
 
@@ -18,10 +19,10 @@ HASHED: dict[str, int] = {"spelling": 12_000, "first 3": 4_000, "last 2": 1_500,
 MAKE = 8 * 8 * 5 * 2 * 2
 """Rows for the make: shape, length, digits, other marks inside, letter or digit at the beginning."""
 
-WORD_ROWS = sum(HASHED.values()) + MAKE
+WORD_ROWS = sum(HASHED.values()) + MAKE + CODES
 """Rows that any string finds; those of the known words stand behind them, the first for all that are not known."""
 
-FEATURES = len(HASHED) + 2
+FEATURES = len(HASHED) + 3
 
 _MIX, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(33)  # Fibonacci hashing: the upper bits are the good ones
 
@@ -50,6 +51,7 @@ def word_rows(alphabet: Alphabet, known: NDArray[np.int64], words: Sequence[str]
         columns.append((mixed % np.uint64(rows)).astype(np.int64) + before)
         before += rows
     columns.append(_make(text, begin, end, shape) + before)
+    columns.append(lexicon_codes(text, begin, end) + before + MAKE)
     columns.append(_known(known, text.keys(begin, end)) + WORD_ROWS)
     return np.stack(columns, axis=1).astype(np.int32)
 

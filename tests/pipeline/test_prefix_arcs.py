@@ -8,13 +8,15 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lexicons import wordnet
 from pipeline.fit.arc_data import prepare
 from pipeline.fit.examples import Examples
 from pipeline.prefix.annotator import SHIPPED
 from pipeline.prefix.arc_step import ArcStepper, StepState
 from pipeline.prefix.arcs import ArcReader, Said, WordSaid
 from pipeline.prefix.fast import read_text
-from pipeline.prefix.features import FEATURES, WORD_ROWS, word_keys, word_rows
+from pipeline.prefix.features import FEATURES, WORD_ROWS, _spread, word_keys, word_rows
+from pipeline.prefix.lexicon import BASES, lexicon_codes
 from pipeline.prefix.network import EXACT, LAYERS, Layer
 from pipeline.prefix.tables import Tables
 from pipeline.prefix.text import Alphabet
@@ -201,6 +203,26 @@ def test_rows_are_of_the_word_alone(alphabet: Alphabet) -> None:
     assert (together[3:, -1] == WORD_ROWS).all()
     assert len({tuple(row) for row in together[:3].tolist()}) == 3, "but it does for the rest"
     assert (together[:, :-1] < WORD_ROWS).all()
+
+
+def test_the_lexicon_knows_words_and_their_bases(alphabet: Alphabet) -> None:
+    """The hashes of a word's bases are those of the bases themselves: as if each were looked up as a string."""
+    words = ["dogs", "running", "Planned", "used", "churches", "happier", "quickly", "carries", "London", "glorps"]
+    text, begin, end = _spread(alphabet, [*words, "x" * 300 + "ing"])
+    known = set(wordnet.keys().tolist())
+    for word, code in zip(words, lexicon_codes(text, begin, end).tolist(), strict=False):
+        whole = [f"{word.lower()}/{part}".encode() in known for part in "nvap"]
+        based = [
+            any(
+                word.lower().endswith(ending)
+                and f"{word.lower()[: len(word) - cut]}{put}/{'nva'[part // 2]}".encode() in known
+                for ending, bases in endings.items()
+                for cut, put in bases
+            )
+            for part, endings in BASES
+        ]
+        assert [bool(code >> bit & 1) for bit in range(len(whole) + len(based))] == whole + based, word
+        assert (code > 0) == (word != "glorps")
 
 
 def test_a_reader_is_kept_in_a_file(alphabet: Alphabet, reader: ArcReader, tmp_path: object) -> None:
