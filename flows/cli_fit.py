@@ -98,7 +98,7 @@ def prefix_parser(
     vectors: Annotated[Path | None, typer.Option(help="What `valency fit vectors` wrote.")] = None,
     out: Out = Path("prefix_arcs.safetensors"),
     raw_words: Annotated[int, typer.Option(help="Words of raw text, each input an equal share.", min=0)] = 1_000_000,
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 3500,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 5000,
     seed: int = 0,
 ) -> None:
     """Tags and arcs of the `prefix` parser: a small network that reads from left to right."""

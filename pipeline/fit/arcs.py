@@ -48,7 +48,7 @@ PROPOSALS, OPEN_WORDS = 2.45, 3.9
 class ArcConfig:
     """How to train."""
 
-    steps: int = 3000
+    steps: int = 5000
     words: int = 2000
     """Words a step."""
     rate: float = 2e-3
