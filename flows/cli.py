@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli_bench import bench
+from flows.cli_bonds import control
+from flows.cli_cache import doctor, leaktest, repair
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
 from flows.cli_lexicon import lexicon
@@ -24,6 +26,10 @@ app.add_typer(bench, name="bench", help="Measure: each benchmark says what it me
 app.add_typer(corpus, name="corpus", help="Write a corpus that comes in a form of its own as text to preprocess.")
 app.command()(study)
 app.command()(lexicon)
+app.command()(control)
+app.command()(repair)
+app.command()(doctor)
+app.command()(leaktest)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[
@@ -78,9 +84,19 @@ def preprocess(
     model: Model = None,
     download: Download = False,
     tokenizer: TokenizerFile = None,
+    reuse: Annotated[
+        Path | None, typer.Option(help="Make other bonds over the words of this cache; nothing is parsed.")
+    ] = None,
+    bonds: Annotated[
+        str | None, typer.Option(help="With --reuse: which kinds, as a condition of SQL: \"kind != 'cohesion'\".")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Text to words, features, bonds, statistics and pieces, cached in Parquet; what is cached costs nothing."""
+    if reuse or bonds:
+        from flows.cli_bonds import reuse_words
+
+        return reuse_words(reuse, corpora or [], bonds, json_file)
     from flows.progress import Display
     from flows.run import preprocess_with_display
     from pipeline.parsers import download_models
@@ -154,17 +170,24 @@ def train(
 def explain(
     sentence: Annotated[str, typer.Argument(help="A text, of one sentence or more.")],
     model: Model = None,
+    why: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Two words by number: why may the first attend the second, or why not?", metavar="7 3"),
+    ] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the bonds as arcs into this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Arcs, matrix and words as a page, into this file.")] = None,
     json_file: Json = None,
 ) -> None:
     """Parse a text and say which word is bonded to which, and why."""
     from flows.explain import explain_text
 
-    explained = explain_text(sentence, model)
+    explained = explain_text(sentence, model, why)
     write_json(explained.records, json_file)
     if svg:
         svg.write_text(explained.svg, encoding="utf-8")
-    typer.echo(explained.table)
+    if html:
+        html.write_text(explained.page(), encoding="utf-8")
+    typer.echo("\n".join(explained.why) if why else explained.table)
 
 
 @app.command()

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from flows.cli_silver import silver
+
 fit = typer.Typer(no_args_is_help=True)
+fit.add_typer(silver, name="silver")
 
 Treebank = Annotated[Path, typer.Option(help="Folder with en_ewt-ud-{train,dev}.conllu.")]
 Out = Annotated[Path, typer.Option(help="Where to write it.")]
@@ -56,7 +59,7 @@ def parser(
     from pipeline.fit.parser import ParserConfig, fit_parser
     from pipeline.fit.vectors import load_vectors
 
-    train, dev = _splits(treebank)
+    train, dev = splits_of(treebank)
     found = load_vectors(vectors) if vectors else None
     fit_parser(train, dev, out, ParserConfig(steps=steps, seed=seed), found)
     typer.echo(f"wrote {out}")
@@ -87,7 +90,7 @@ def prefix(treebank: Treebank, out: Out = Path("prefix.safetensors")) -> None:
     """The left-to-right annotator's tables, learnt on a UD treebank."""
     from pipeline.fit.prefix import fit_prefix
 
-    fit_prefix(_splits(treebank)[0], out)
+    fit_prefix(splits_of(treebank)[0], out)
     typer.echo(f"wrote {out}")
 
 
@@ -131,7 +134,7 @@ def lexicons(
     if not (nltk_data / "corpora").is_dir():
         raise ValueError(f"{nltk_data} has no folder corpora; give NLTK's data, with corpora/wordnet.zip in it")
     shipped = {path.name: path.read_bytes() for path in table(".").iterdir() if path.is_file()}
-    for path in compile_lexicons(nltk_data, _splits(treebank)[0] if treebank else None, out):
+    for path in compile_lexicons(nltk_data, splits_of(treebank)[0] if treebank else None, out):
         same = "as it ships" if shipped.get(path.name) == path.read_bytes() else "OTHER BYTES than ship"
         typer.echo(f"{path} ({same})")
 
@@ -147,7 +150,7 @@ def upos(
     from flows.results import with_provenance, write_json
     from lexicons.compile.upos import fit_upos
 
-    train, dev = _splits(treebank)
+    train, dev = splits_of(treebank)
     fitted = fit_upos(train, dev, out, least_arcs)
     write_json(with_provenance(fitted), json_file)
     for row in fitted["curve"]:
@@ -157,7 +160,7 @@ def upos(
     typer.echo(f"wrote {out}")
 
 
-def _splits(treebank: Path) -> tuple[Path, Path]:
+def splits_of(treebank: Path) -> tuple[Path, Path]:
     """The train and dev files of a treebank's folder."""
     found = [next(iter(sorted(treebank.glob(f"*-ud-{split}.conllu"))), None) for split in ("train", "dev")]
     if found[0] is None or found[1] is None:

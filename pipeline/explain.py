@@ -71,12 +71,12 @@ def explain(words: Words, bonds: Bonds, text: str) -> str:
 
 
 def _word_table(words: Words, rows: Sequence[int]) -> list[str]:
-    cells = [COLUMNS]
+    cells, index = [COLUMNS], words.index().tolist()
     for row in rows:
         head = int(words.head[row])
         cells.append(
             (
-                str(row - rows[0] + 1),
+                str(index[row] + 1),
                 words.text[row],
                 words.lemma[row],
                 UPOS[words.upos[row]],
@@ -90,25 +90,15 @@ def _word_table(words: Words, rows: Sequence[int]) -> list[str]:
 
 
 def _bond_tables(words: Words, bonds: Bonds, rows: Sequence[int]) -> list[str]:
-    """Under each kind's name its bonds whose query is in this sentence; a key in an earlier one says so."""
+    """Under each kind's name its bonds whose query is in this sentence, every word with its number in the text."""
+    said = [f"{text} {number + 1}" for text, number in zip(words.text.to_list(), words.index().tolist(), strict=True)]
     lines = []
     mine = [bond for bond in _each(bonds) if rows[0] <= bond[0] <= rows[-1]]
     for kind in KINDS:
-        chosen = [
-            (f"  {_numbered(words, query, rows)}", f"→ {_numbered(words, key, rows)}", rule)
-            for query, key, one, rule in mine
-            if one == kind
-        ]
+        chosen = [(f"  {said[query]}", f"→ {said[key]}", rule) for query, key, one, rule in mine if one == kind]
         if chosen:
             lines += ["", f"{kind} ({len(chosen)})", *_aligned(chosen)]
     return lines
-
-
-def _numbered(words: Words, row: int, rows: Sequence[int]) -> str:
-    """`gave 2`: a word and its place in the sentence; `Mary -1`: in the sentence before."""
-    if row >= rows[0]:
-        return f"{words.text[row]} {row - rows[0] + 1}"
-    return f"{words.text[row]} ({int(words.sentence[row]) - int(words.sentence[rows[0]])} sentence)"
 
 
 def _each(bonds: Bonds) -> list[tuple[int, int, str, str]]:

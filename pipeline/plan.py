@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 
-from pipeline.bonds import BondConfig, rules_digest
+from pipeline.bonds import BondConfig
 from pipeline.cache.digest import digest, source_digest
 from pipeline.cache.layout import DOCUMENTS, Cache, temporary
+from pipeline.controls import layer_digest
 from pipeline.parsers import Parser, load_parser
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
@@ -45,19 +46,32 @@ def plan_of(tools: Tools, bonds: BondConfig, stages: tuple[str, ...]) -> Plan:
     layers: dict[str, str] = {"documents": DOCUMENTS}
     made: dict[str, dict[str, object]] = {"documents": {}}
     if "words" in stages:
-        parser = parser_of(tools)
-        made["words"] = {"parser": parser.name, "model": parser.digest, "annotation": source_digest(*ANNOTATION)}
+        layers["words"], made["words"] = words_made_by(parser_of(tools))
         words = digest(made["words"])
-        layers["words"] = f"words/parser={words}"
     if "bonds" in stages:
-        rules = rules_digest(bonds)
-        made["bonds"] = made["stats"] = {"words": words, "rules": rules, "settings": asdict(bonds)}
-        layers["bonds"], layers["stats"] = (f"{name}/words={words},rules={rules}" for name in ("bonds", "stats"))
+        paths, said = bond_layers(words, bonds)
+        layers |= paths
+        made["bonds"] = made["stats"] = said
     if "pieces" in stages:
         tokenizer, annotator = tokenizer_of(tools), annotator_of(tools)
         made["pieces"] = {"tokenizer": tokenizer.digest, "annotator": annotator.digest, "size": tokenizer.size}
         layers["pieces"] = f"pieces/tokenizer={tokenizer.digest},annotator={annotator.digest}"
     return Plan(layers=layers, made=made)
+
+
+def words_made_by(parser: Parser) -> tuple[str, dict[str, object]]:
+    """Path of the layer of words that a parser makes, and what makes it."""
+    made: dict[str, object] = {
+        "parser": parser.name, "model": parser.digest, "annotation": source_digest(*ANNOTATION)
+    }  # fmt: skip
+    return f"words/parser={digest(made)}", made
+
+
+def bond_layers(words: str, config: BondConfig) -> tuple[dict[str, str], dict[str, object]]:
+    """Paths of the layers bonds and stats over a layer of words (its digest), and what makes them."""
+    rules = layer_digest(config)
+    paths = {name: f"{name}/words={words},rules={rules}" for name in ("bonds", "stats")}
+    return paths, {"words": words, "rules": rules, "settings": asdict(config)}
 
 
 def keep_tools(cache: Cache, tools: Tools) -> None:

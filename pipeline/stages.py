@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from time import process_time, time
 
 from pipeline.annotate import annotate
-from pipeline.bonds import BondConfig, bonds_of
+from pipeline.bonds import BondConfig
 from pipeline.cache.blocks import Annotator, blocks_table
 from pipeline.cache.digest import source_digest
 from pipeline.cache.layout import DOCUMENTS, STATS_TABLES, Cache, Sidecar
@@ -22,6 +22,7 @@ from pipeline.cache.read import read_documents_of, read_row_groups, read_words
 from pipeline.cache.schema import BONDS, PIECES, STATS, WORDS
 from pipeline.cache.tables import bonds_table, sentences, words_table
 from pipeline.cache.write import ShardWriter
+from pipeline.controls import controlled_bonds
 from pipeline.corpus import Document
 from pipeline.counts import ShardCounts
 from pipeline.errors import Failure
@@ -131,7 +132,7 @@ def bond_shard(cache: Cache, shard: int, layers: Mapping[str, str], config: Bond
     counts = ShardCounts()
     with ShardWriter(cache, layers["bonds"], shard, BONDS, inputs) as out:
         for words in read_words(cache, shard, layers["words"]):
-            bonds = bonds_of(words, config)
+            bonds = controlled_bonds(words, config)
             out.write(bonds_table(words, bonds))
             counts.add(words, bonds)
         out.count(bonds=int(counts.kinds.sum()), **dict(zip(KINDS, counts.kinds.tolist(), strict=True)))

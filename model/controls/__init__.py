@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.columns import ATTRIBUTES, Split
-from model.controls.draw import document_seed as document_seed
 from model.controls.other import other_tags
 from model.controls.permuted import permuted_tags
 from model.controls.sentences import random_sentences
 from model.controls.words import Change, Columns, document_columns
+from pipeline.chance import document_seed as document_seed
 
 if TYPE_CHECKING:
     from model.evaluate.leak import Annotator

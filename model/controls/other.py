@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from model.columns import Split
 from model.context import NO_TAG
-from model.controls.draw import draws
 from model.controls.words import Change, Columns, all_columns, sentence_bases, words_of
+from pipeline.chance import draws
 
 
 class Donors(NamedTuple):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lexicons.upos import UPOS
 from model.columns import Split
 from model.context import NO_TAG
-from model.controls.draw import mix
 from model.controls.words import Change, Columns, all_columns, words_of
+from pipeline.chance import mix
 
 BAND = 64
 """Types are ranked by frequency, and within bands of ranks 0-1, 2-5, 6-13 … up to BAND neighbours each gets the tag of

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.columns import Split
-from model.controls.draw import draws
 from model.controls.words import Change, Columns, all_columns, sentence_bases, words_of
+from pipeline.chance import draws
 
 
 def random_sentences(train: Split) -> Change:

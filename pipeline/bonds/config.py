@@ -23,6 +23,9 @@ class BondConfig:
     """Most earlier nouns of one noun: mentions of itself first, then its relatives, the nearest first."""
     cohesion_similarity: float = 0.7
     """Least similarity (Lin 1998; 0 to 1) that makes relatives of two nouns; above 1, there are none."""
+    control: str = ""
+    """One of pipeline.controls.CONTROLS to put in place of the true bonds; empty for none."""
+    control_seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("hops", "role_cap", "binding_cap", "cohesion_cap", "cohesion_reach"):

@@ -3,8 +3,8 @@
 One shared tok2vec (hashed embeddings of norm, prefix, suffix and shape, beside static vectors of frequent words; a
 window of four words on either side after four layers: Miranda et al. 2022) feeds a morphologizer (UPOS and features),
 an edit-tree lemmatizer (Müller et al. 2015) and an arc-eager parser whose trees also say where sentences begin
-(Honnibal and Johnson 2015). Words are cut by spaCy's English tokenizer with the additions below, and the components
-are trained on that very segmentation.
+(Honnibal and Johnson 2015). Words are cut by spaCy's English tokenizer with the additions of `pipeline.fit.tokens`, and
+the components are trained on that very segmentation.
 
     valency fit vectors CORPORA --out vectors.safetensors
     valency fit parser --treebank TREEBANK --vectors vectors.safetensors --out en_ewt
@@ -12,8 +12,8 @@ are trained on that very segmentation.
 About half an hour on one core; the best of the weights averaged over steps, by LAS on dev, is kept.
 """
 
+import json
 import random
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,28 +24,16 @@ from typing import Any
 
 import numpy as np
 import spacy
-from spacy.lang.char_classes import ALPHA, HYPHENS
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import train_while_improving
-from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
 from spacy.vectors import Vectors as VectorTable
 from thinc.api import Adam, fix_random_seed, use_ops, warmup_linear
 
 from pipeline.fit.gold import GoldSentence, GoldText, dressed_texts, plain_texts, read_gold
+from pipeline.fit.tokens import adapt_tokenizer
 from pipeline.fit.vectors import Vectors
-
-RUNS = (r"[.!?]*[!?][.!?]*", r"\.\.+", r"\*+", r"-+", r"=+", r"~+", r"_+", r"<+", r">+")
-"""A run of one mark is one token: `...`, `?!`, `-----`."""
-BOUND_PREFIXES = tuple(
-    "anti bi co counter e ex inter mid multi non over post pre pro quasi re semi sub ultra un".split()  # noqa: SIM905
-)
-"""EWT keeps `e-mail` and `non-profit` whole, and cuts `well-known` into three."""
-CONTRACTED = r"(?<=[A-Za-z])(?:[Nn]['’][Tt]|['’](?:[Mm]|[Rr][Ee]|[Vv][Ee]|[Ll][Ll]|[Dd]))"
-WHOLE = ("<unk>", "@-@", "@,@", "@.@", "'t", "'m", "'ve", "'re", "'ll", "'d")
-"""WikiText's own tokens; it sets contractions apart."""
-TELEPHONE = r"^(?:\d{3}-)?\d{3}-\d{4}$"
 
 NOTE = """\
 A spaCy pipeline for English: tokenizer, tok2vec, morphologizer (UPOS and features), lemmatizer, dependency parser.
@@ -154,29 +142,6 @@ def norms() -> Callable[[str], list[str]]:
     return lambda text: [token.norm_ for token in nlp.make_doc(text[: nlp.max_length]) if not token.is_space]
 
 
-def adapt_tokenizer(nlp: Language) -> None:
-    """spaCy's English rules brought nearer to the treebank's, in place: word F1 on EWT train 98.3 to 99.3."""
-    tokenizer: Any = nlp.tokenizer
-    defaults = nlp.Defaults
-    old = rf"(?<=[{ALPHA}0-9])(?:{HYPHENS})(?=[{ALPHA}])"
-    infixes = list(defaults.infixes or ())
-    assert old in infixes, "spaCy's rule for hyphens has changed; bring it up to date here"
-    not_bound = "".join(rf"(?<!\b{prefix})(?<!\b{prefix.capitalize()})" for prefix in BOUND_PREFIXES)
-    infixes[infixes.index(old)] = rf"(?<=[{ALPHA}0-9]){not_bound}(?:{HYPHENS})(?=[{ALPHA}])"
-    infixes += [rf"(?<=[{ALPHA}])(?:{HYPHENS})(?=[0-9])", rf"(?<=[{ALPHA}])/(?=[{ALPHA}])"]
-    suffixes = [*RUNS, CONTRACTED, r"(?<=[0-9])(?:[ap]m|[AP]M)", "`s", *(defaults.suffixes or ())]
-    tokenizer.prefix_search = compile_prefix_regex([*RUNS, *(defaults.prefixes or ())]).search
-    tokenizer.suffix_search = compile_suffix_regex(suffixes).search
-    tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
-    tokenizer.token_match = re.compile(TELEPHONE).match
-    # spaCy reads "Wed" as "We'd"; the treebank cuts and/or
-    tokenizer.rules = {word: cut for word, cut in tokenizer.rules.items() if word.lower() not in ("and/or", "wed")}
-    for word in WHOLE:
-        tokenizer.add_special_case(word, [{"ORTH": word}])
-    for word in ("wanna", "Wanna"):
-        tokenizer.add_special_case(word, [{"ORTH": word[:3]}, {"ORTH": word[3:]}])
-
-
 def examples(nlp: Language, texts: Sequence[GoldText]) -> list[Example]:
     """Pairs of what the tokenizer makes of a text and what the treebank says; words cut otherwise teach nothing."""
     return [Example(nlp.make_doc(text.text()), gold_doc(nlp, text)) for text in texts]
@@ -226,9 +191,17 @@ def save(nlp: Language, out: Path, note: str) -> None:
         name="ewt", license="CC BY-SA 4.0", spacy_version=">=3.8.14,<3.9",
         description="English, from raw text; trained on UD English EWT by pipeline.fit.parser",
     )  # fmt: skip
-    nlp.to_disk(fresh)
+    to_disk(nlp, fresh)
     (fresh / "README.md").write_text(note, encoding="utf-8")
     if out.exists():
         out.rename(stale)
     fresh.rename(out)
     shutil.rmtree(stale, ignore_errors=True)
+
+
+def to_disk(nlp: Language, folder: Path) -> None:
+    """As spaCy writes it, and the attribute by which vectors are found, which spaCy reads there but does not write:
+    by the form itself, every capitalised word would lose its vector."""
+    nlp.to_disk(folder)
+    said = {"mode": str(nlp.vocab.vectors.mode), "attr": int(nlp.vocab.vectors.attr)}
+    (folder / "vocab" / "vectors.cfg").write_text(json.dumps(said), encoding="utf-8")

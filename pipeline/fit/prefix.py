@@ -5,8 +5,9 @@ characters belong to. Then everything is counting: which letters take a period i
 sentences all the same, which tag a word has, which tag the words that begin or end in some way have.
 """
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexicons.upos import UPOS, UPOS_INDEX
-from pipeline.fit.treebank import GoldDocument, read_documents
+from pipeline.fit.treebank import BOUND_PREFIXES, GoldDocument, read_documents
 from pipeline.prefix.characters import UPPER, kind_of
 from pipeline.prefix.fast import read_text
+from pipeline.prefix.rules import ENDINGS, RUN, UNIT
 from pipeline.prefix.state import NO_TAG
 from pipeline.prefix.step import Stepper
 from pipeline.prefix.tables import ANY, SUFFIX, Tables, key_of
@@ -31,9 +33,21 @@ ABBREVIATIONS = (
 )
 """Taken besides those that the treebank has: web text of the 2000s knows few ranks, volumes and reverends."""
 
+CUTS = (
+    "need|n't must|n't might|n't sha|n't ought|n't dare|n't does|nt did|nt is|nt was|nt were|nt are|nt have|nt has|nt",
+    "had|nt would|nt could|nt should|nt",
+)
+"""Auxiliaries that are cut besides those that the treebank cuts. Not `wont` and `cant`, which are words, and begin
+others."""
+CUT_COUNT, UNIT_COUNT = 3, 4
+"""How often the treebank must cut a word without an apostrophe, and a unit from its number, to teach it."""
+
 SPELT = {"<unk>": "PROPN", "@-@": "PUNCT", "@,@": "PUNCT", "@.@": "PUNCT"}
 """WikiText's own marks, which the treebank does not have; rare words, which it hides, are mostly names."""
 SPELT_COUNT = 50
+
+LETTERS = re.compile(r"[^\W\d_]+(?:(?<=n)['’])?", re.IGNORECASE)
+NUMBER_AND_UNIT = re.compile(r"(?<![\w.,:/-])\d[\d.,:/-]*([^\W\d_]+)\b")
 
 RARE = 10
 """Suffixes are learnt on words seen so often at most: unknown words are like rare ones (Brants 2000)."""
@@ -53,16 +67,29 @@ class SeenWord:
     sentence: int
     spaced: bool
     """Whether a space or the text's begin stands before it."""
+    read: str
+    """What is read as the word: also the last letter of `don`, before `do` and `n't` are told apart."""
+    cut: bool = False
+    """Whether the list cuts it, which tells its tag."""
 
 
 def fit_prefix(train: Path, out: Path) -> None:
     """Learn on a CoNLL-U file and write `out` (safetensors). The same treebank gives the same bytes."""
     documents = read_documents(train)
-    tables = replace(_character_tables(), abbreviation_key=_keys(_abbreviations(documents)))
+    cuts = _cuts(documents)
+    cut_key, cut_size = _table({(text, ANY): size for text, (size, _) in cuts.items()})
+    _, cut_tag = _table({(text, ANY): tag for text, (_, tag) in cuts.items()})
+    tables = replace(
+        _character_tables(),
+        abbreviation_key=_keys(_abbreviations(documents)),
+        cut_key=cut_key, cut_size=cut_size, cut_tag=cut_tag,
+        unit_key=_keys(_units(documents)),
+        bound_key=_keys(BOUND_PREFIXES),
+    )  # fmt: skip
     tables = replace(tables, ender_key=_keys(_enders(seen_words(documents, tables))))
     seen = [word for word in seen_words(documents, tables) if word.tag != NO_TAG]
-    tables = _with_word_tags(tables, seen)
-    tables = _with_suffix_tags(tables, seen)
+    whole = [word for word in seen if not word.cut]
+    tables = _with_suffix_tags(_with_word_tags(tables, whole), whole)
     _with_prefix_tags(tables, seen).save(out)
 
 
@@ -71,10 +98,14 @@ def seen_words(documents: Iterable[GoldDocument], tables: Tables) -> list[SeenWo
     alphabet, seen = Alphabet.of(tables), []
     for document in documents:
         words, owners = read_text(alphabet, document.text), document.owners()
-        for begin, end, initial in zip(words.begin.tolist(), words.end.tolist(), words.initial.tolist(), strict=True):
+        # A word is read until the next one is known to begin, if that begins where it ends.
+        late = np.append(np.where(words.known[1:] > words.begin[1:], words.known[1:], 0), 0)
+        read = np.where(np.append(words.begin[1:], -1) == words.end, np.maximum(late, words.end), words.end)
+        columns = (words.begin, words.end, read, words.cut, words.initial)
+        for begin, end, until, cut, initial in zip(*(column.tolist() for column in columns), strict=True):
             tag, sentence = document.tag_of(begin, end, owners)
             text, spaced = document.text[begin:end], begin == 0 or document.text[begin - 1].isspace()
-            seen.append(SeenWord(text, initial, tag, sentence, spaced))
+            seen.append(SeenWord(text, initial, tag, sentence, spaced, document.text[begin:until], cut))
     return seen
 
 
@@ -93,7 +124,8 @@ def _character_tables() -> Tables:
         lower_to=np.array([low for _, low in lower], dtype=np.int32),
         word_key=no_keys, word_tag=no_tags, prefix_key=no_keys, prefix_tag=no_tags,
         suffix_key=no_keys, suffix_tag=no_tags, shape_tag=np.zeros(ANY, np.uint8),
-        abbreviation_key=no_keys, ender_key=no_keys,
+        abbreviation_key=no_keys, ender_key=no_keys, cut_key=no_keys, cut_size=no_tags, cut_tag=no_tags,
+        unit_key=no_keys, bound_key=no_keys,
     )  # fmt: skip
 
 
@@ -109,6 +141,47 @@ def _abbreviations(documents: Iterable[GoldDocument]) -> list[str]:
                 before_period[form.lower()] += 1
     learnt = {run for run, count in with_period.items() if count > before_period[run]}
     return sorted(run for run in learnt.union(" ".join(ABBREVIATIONS).split()) if 1 < len(run) <= 16)
+
+
+def _cuts(documents: Iterable[GoldDocument]) -> dict[str, tuple[int, int]]:
+    """What is read of a word when it is cut, how long the first part is and its tag: `don'` 2 AUX, `cannot` 3 AUX.
+    Runs of letters that the treebank always cuts there, however they go on."""
+    cut, begun, tags = Counter[tuple[str, int]](), Counter[str](), defaultdict[str, Counter[int]](Counter)
+    for document in documents:
+        ends = dict(zip(document.end, document.tag, strict=True))
+        for run in LETTERS.finditer(document.text):
+            text, cuts = run.group().lower().replace("’", "'"), list(_ends_in(ends, run))
+            for length in range(2, len(text) + 1):
+                begun[text[:length]] += 1
+            if len(cuts) == 1 and (text[cuts[0] :] == "n'" or text[-2:] in ENDINGS):
+                cut[text, cuts[0]] += 1
+                tags[text][ends[run.start() + cuts[0]]] += 1
+    learnt = {
+        text: (size, _best(tags[text]))
+        for (text, size), count in sorted(cut.items())
+        if count >= (1 if text.endswith("'") else CUT_COUNT) and count == begun[text]
+    }
+    for pair in " ".join(CUTS).split():
+        first, second = pair.split("|")
+        learnt[first + (second[:2] if "'" in second else second)] = len(first), UPOS_INDEX["AUX"]
+    return {text: found for text, found in learnt.items() if len(text) <= RUN}
+
+
+def _ends_in(ends: Mapping[int, int], run: re.Match[str]) -> Iterator[int]:
+    """Where gold words end inside a run of letters, counted from its begin."""
+    return (place - run.start() for place in range(run.start() + 1, run.end()) if place in ends)
+
+
+def _units(documents: Iterable[GoldDocument]) -> list[str]:
+    """Letters that the treebank cuts from the number before them; not those that begin with another unit."""
+    cut, whole = Counter[str](), Counter[str]()
+    for document in documents:
+        ends = set(document.end)
+        for found in NUMBER_AND_UNIT.finditer(document.text):
+            (cut if found.start(1) in ends else whole)[found.group(1).lower()] += 1
+    learnt = {unit for unit, count in cut.items() if count >= UNIT_COUNT and count > 10 * whole[unit]}
+    units = {unit for unit in learnt if len(unit) <= UNIT}
+    return sorted(unit for unit in units if not any(unit[:length] in units for length in range(1, len(unit))))
 
 
 def _enders(seen: list[SeenWord]) -> list[str]:
@@ -157,8 +230,8 @@ def _with_suffix_tags(tables: Tables, seen: list[SeenWord]) -> Tables:
 def _with_prefix_tags(tables: Tables, seen: list[SeenWord]) -> Tables:
     """Beginnings of words, whole words among them."""
     stepper, counts = Stepper(tables, (), frozenset()), defaultdict[tuple[str, int], Counter[int]](Counter)
-    spelt = [SeenWord(text, False, UPOS_INDEX[tag], -1, True) for text, tag in SPELT.items()]
-    often = Counter((word.text, word.initial, word.tag) for word in seen + spelt * SPELT_COUNT)
+    spelt = [SeenWord(text, False, UPOS_INDEX[tag], -1, True, text) for text, tag in SPELT.items()]
+    often = Counter((word.read, word.initial, word.tag) for word in seen + spelt * SPELT_COUNT)
     for (text, initial, tag), count in often.items():
         lowered = stepper.lowered(text)
         for length in range(1, len(text) + 1):

@@ -9,6 +9,12 @@ from lexicons.upos import UPOS_INDEX
 from pipeline.conllu import Sentence, Token, read_sentences
 from pipeline.prefix.state import NO_TAG
 
+BOUND_PREFIXES = tuple(
+    """anti arch bi co counter cross e ex inter intra mid multi neo non over post pre pro psycho quasi re semi socio sub
+    ultra un""".split()  # noqa: SIM905
+)
+"""EWT keeps `e-mail` and `non-profit` whole, and cuts `well-known` into three."""
+
 
 @dataclass(slots=True)
 class GoldDocument:

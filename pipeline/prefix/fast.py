@@ -1,4 +1,4 @@
-"""The left-to-right annotator, a block of pieces at a time: equal to `prefix_step`, over arrays.
+"""The left-to-right annotator, a block of pieces at a time: equal to `step`, over arrays.
 
 The state's tail is put before the block's characters, so that every rule sees the context that it needs; what is
 counted or carried further (words, sentences, an open quotation) goes on from the state's numbers.
@@ -54,18 +54,18 @@ def read_block(alphabet: Alphabet, table: PieceTable, ids: NDArray[np.int32], st
     words = find_words(text, state)
     sentences = find_sentences(text, words, state)
     closed = len(words.end)
-    closed_tags = full_tags(text, words.begin[:closed], words.end, sentences.initial[:closed])
+    closed_tags = _closed_tags(text, words, sentences)
     # Place after the last character that each piece has completed; before the first piece, that of the block.
     until = text.tail + np.cumsum(np.bincount(piece, minlength=len(ids)))
-    sentence_piece = np.append(state.sentence, state.pieces + piece[sentences.begin - text.tail])
-    last_sentence = np.searchsorted(sentences.begin, until)
+    sentence_piece = np.append(state.sentence, state.pieces + piece[sentences.known - text.tail])
+    last_sentence = np.searchsorted(sentences.known, until)
     first_word, last_word, touched = _words_of_pieces(words, np.append(text.tail, until))
     attributes = Attributes(
         first_word=first_word,
         last_word=last_word,
         closed_word=(words.begun[until - 1] - words.inside[until - 1]).astype(np.int32),
         sentence_start=sentence_piece[last_sentence].astype(np.int32),
-        input_tag=_input_tags(text, words, sentences, closed_tags, until, touched),
+        input_tag=_input_tags(text, words, sentences, closed_tags, until, touched, state),
         key_tag=key_tags(last_word, closed_tags, state),
     )
     after = _state_after(text, words, sentences, state)
@@ -81,12 +81,16 @@ class TextWords:
     begin: Places
     """Character offset where each begins."""
     end: Places
+    known: Places
+    """Of the character that tells that it begins."""
     sentence: NDArray[np.int64]
     """Index of its sentence, from 0."""
     initial: NDArray[np.bool_]
     """Whether it is the first of its sentence that holds a letter or digit."""
     tag: Tags
     """Its full tag."""
+    cut: NDArray[np.bool_]
+    """Whether it is the first part of one that the list cuts (`do` of `don't`)."""
 
 
 def read_text(alphabet: Alphabet, string: str) -> TextWords:
@@ -99,8 +103,19 @@ def read_text(alphabet: Alphabet, string: str) -> TextWords:
         end=words.end - text.tail,
         sentence=np.searchsorted(sentences.begin, words.begin, side="right") - 1,
         initial=sentences.initial,
-        tag=full_tags(text, words.begin, words.end, sentences.initial),
+        known=words.known - text.tail,
+        tag=_closed_tags(text, words, sentences),
+        cut=np.isin(words.end, list(words.first_tags)),
     )
+
+
+def _closed_tags(text: Text, words: WordPlaces, sentences: SentencePlaces) -> Tags:
+    """uint8: full tags of the words that are closed."""
+    closed = len(words.end)
+    tags = full_tags(text, words.begin[:closed], words.end, sentences.initial[:closed])
+    cut = np.fromiter(words.first_tags.keys(), dtype=np.int64)
+    tags[np.searchsorted(words.begin, cut) - 1] = np.fromiter(words.first_tags.values(), dtype=np.uint8)
+    return tags
 
 
 def key_tags(last_word: NDArray[np.int32], closed_tags: Tags, state: PrefixState) -> Tags:
@@ -113,15 +128,15 @@ def key_tags(last_word: NDArray[np.int32], closed_tags: Tags, state: PrefixState
 def _words_of_pieces(
     words: WordPlaces, until: Places
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """First and last word of each piece, and whether it has a character of any. until: [N + 1], the block's begin
-    first."""
+    """First and last word of each piece, and whether it has a character of any, or tells of one. until: [N + 1], the
+    block's begin first."""
     begin, end = until[:-1], until[1:]
-    count = np.append(0, np.cumsum(words.inside))
+    count = np.append(0, np.cumsum(words.inside | words.told))
     touched = count[end] > count[begin]
     last = words.begun[end - 1] - 1
     # The first is the one that goes on from the piece before, or the next one to begin.
     inside = np.minimum(begin, len(words.inside) - 1)
-    goes_on = words.inside[inside] & ~words.begins[inside]
+    goes_on = words.inside[inside] & ~words.told[inside]
     first = np.where(touched, words.begun[begin - 1] - goes_on, last)
     return first.astype(np.int32), last.astype(np.int32), touched
 
@@ -133,11 +148,12 @@ def _input_tags(
     closed_tags: Tags,
     until: Places,
     touched: NDArray[np.bool_],
+    state: PrefixState,
 ) -> Tags:
     """uint8 [N]: tag of each piece's last word, by what is read of it; NO_TAG where it has none."""
     tag = np.full(len(until), NO_TAG, dtype=np.uint8)
     piece = np.flatnonzero(touched)
-    word = np.searchsorted(words.begin, until[piece]) - 1
+    word = words.begun[until[piece] - 1] - 1 - state.closed  # counted from the first of the block's
     is_open = words.inside[until[piece] - 1]
     tag[piece[~is_open]] = closed_tags[word[~is_open]]
     piece, word = piece[is_open], word[is_open]
@@ -149,8 +165,8 @@ def _state_after(text: Text, words: WordPlaces, sentences: SentencePlaces, state
     """What the next block must know of the text."""
     length, new_words = len(text.code), int(words.begun[-1]) - state.words
     open_length = length - int(words.begin[-1]) if words.inside[-1] else 0
-    begun_before = np.append(text.tail - 1, sentences.begin)[-1]
     new_sentence = len(sentences.begin) > 0
+    begun_before = int(sentences.begin[-1]) if new_sentence else text.tail
     since = words.begin[words.begin >= begun_before]
     breaks = np.flatnonzero(text.code == BREAK_CODE)
     tail = text.code[max(length - max(CONTEXT, open_length), breaks[-1] + 1) :]
@@ -159,7 +175,7 @@ def _state_after(text: Text, words: WordPlaces, sentences: SentencePlaces, state
         "word": open_length,
         "words": int(words.begun[-1]),
         "initial": bool(sentences.initial[-1]) if open_length else False,
-        "fresh": bool((new_sentence or state.fresh) and not text.alphanumeric[max(begun_before, text.tail) :].any()),
+        "fresh": bool((new_sentence or state.fresh) and not text.alphanumeric[begun_before:].any()),
         "ender": int(sentences.ender[-1]),
         "newline": bool(sentences.newline[-1]),
         "quote": bool(sentences.quote[-1]),

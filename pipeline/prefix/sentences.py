@@ -21,11 +21,16 @@ from pipeline.prefix.characters import (
     SYMBOL,
     UPPER,
 )
+from pipeline.prefix.late import DOT, HYPHEN
 from pipeline.prefix.state import HARD, NOTHING, SENTENCE_WORDS, SOFT, STRONG, SURE, PrefixState
 from pipeline.prefix.step import FINAL_SAYS
 from pipeline.prefix.tables import holds
 from pipeline.prefix.text import Flags, Places, Text, Value, before, latest
-from pipeline.prefix.words import DOT, WordPlaces
+from pipeline.prefix.words import MORE, WordPlaces, closes_angle
+
+EYES, ARROWS, AM_PM, ITEM_MARKS = (
+    np.array([ord(char) for char in chars], dtype=np.int32) for chars in (":;=", "-=", "AP", ":;)")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,9 @@ class SentencePlaces:
     """Sentences of a block, by places in its Text [n]."""
 
     begin: Places
-    """Where sentences begin; always the first character of a word of the block."""
+    """Where sentences begin; always the first character of a word that the block tells of."""
+    known: Places
+    """The characters that tell of those words."""
     initial: Flags
     """[k, as WordPlaces.begin] is the word the first of its sentence that holds a letter or digit?"""
     ender: NDArray[np.uint8]
@@ -50,8 +57,10 @@ def find_sentences(text: Text, words: WordPlaces, state: PrefixState) -> Sentenc
     hard = (text.kind == BREAK) | ((text.kind == NEWLINE) & before(newline, 1))
     quote = _open_quote(text, hard, state)
     ender = _enders(text, words, hard, quote, state)
-    begin = _begins(text, words.begin[words.begin >= text.tail], ender, quote, state)
-    return SentencePlaces(begin, _initial(text, words.begin, begin, state), ender, quote, newline)
+    new = slice(int(state.word > 0), None)
+    first = _begins(text, words.begin[new], ender, quote, state)
+    begin, known = words.begin[new][first], words.known[new][first]
+    return SentencePlaces(begin, known, _initial(text, words.begin, begin, state), ender, quote, newline)
 
 
 def _after_newline(text: Text, state: PrefixState) -> Flags:
@@ -81,6 +90,8 @@ def _enders(text: Text, words: WordPlaces, hard: Flags, quote: Flags, state: Pre
         value[text.code == ord(char)] = says
     stop = np.flatnonzero(kind == STOP)
     value[stop] = _after_stop(text, words, stop)
+    may_end = _may_end(text, words)
+    value[may_end], closes[may_end] = SOFT, False
     # A closing mark says nothing, but directly after a hard end (only spaces between) it begins the next sentence.
     value[text.tail - 1] = state.ender
     after_hard = value == HARD
@@ -96,8 +107,38 @@ def _after_stop(text: Text, words: WordPlaces, place: Places) -> NDArray[np.uint
     begin = np.minimum(latest(words.begins)[place], place)  # of the word so far; any place will do in the tail
     may_end = holds(text.tables.ender_key, text.keys(begin, place + 1))
     joined = np.where(may_end, SOFT, NOTHING)
-    repeated = text.code[place - 1] == DOT
-    return np.where(repeated, SOFT, np.where(words.joined[place], joined, SURE)).astype(np.uint8)
+    repeated, alone = text.code[place - 1] == DOT, np.where(_numbers_item(text, place), NOTHING, SURE)
+    return np.where(repeated, SOFT, np.where(words.joined[place], joined, alone)).astype(np.uint8)
+
+
+def _numbers_item(text: Text, place: Places) -> Flags:
+    """Do these periods end the number of a list's item (`Stepper._numbers_item`)?"""
+    run = np.where(text.kind[place - 1] == DIGIT, text.run_begin[place - 1], 0)
+    short = (run > 0) & (place - run <= 2) & (text.count("digit", run, place) == place - run)
+    space, mark = text.at(text.kind, run - 1), text.at(text.kind, run - 2)
+    code = text.at(text.code, run - 2)
+    at_line = np.isin(space, (BREAK, NEWLINE)) | np.isin(mark, (BREAK, NEWLINE))
+    found: Flags = short & (space <= NEWLINE) & (at_line | np.isin(mark, (STOP, FINAL)) | np.isin(code, ITEM_MARKS))
+    return found
+
+
+def _may_end(text: Text, words: WordPlaces) -> Places:
+    """Where what often ends a sentence without a period ends (`Stepper._may_end`)."""
+    code, kind = text.code, text.kind
+    found = []
+    place = np.flatnonzero((code == ord("(")) | (code == ord(")")))
+    one, two = code[place - 1], text.at(code, place - 2)
+    found.append(place[np.isin(one, EYES) | ((one == HYPHEN) & np.isin(two, EYES[:2]))])
+    place = np.flatnonzero(code == MORE)
+    place = place[(kind[place - 1] > NEWLINE) & ~np.isin(code[place - 1], ARROWS)]
+    found.append(place[~closes_angle(text, place)])
+    place = np.flatnonzero(code == ord("M"))
+    place = place[np.isin(code[place - 1], AM_PM)]
+    time = place - 1 - (text.at(code, place - 2) == ord(" "))
+    digits = (text.at(kind, time - 1) == DIGIT) & (text.at(kind, time - 2) == DIGIT)
+    found.append(place[digits & (text.at(code, time - 3) == ord(":"))])
+    places: Places = np.concatenate(found)
+    return places
 
 
 def _last(value: NDArray[Value], speaks: Flags, tail: int) -> NDArray[Value]:
@@ -107,19 +148,21 @@ def _last(value: NDArray[Value], speaks: Flags, tail: int) -> NDArray[Value]:
     return value[latest(speaks)]
 
 
-def _begins(text: Text, word: Places, ender: NDArray[np.uint8], quote: Flags, state: PrefixState) -> Places:
-    """Which of the block's words begin a sentence. word: their places."""
+def _begins(text: Text, word: Places, ender: NDArray[np.uint8], quote: Flags, state: PrefixState) -> Flags:
+    """Which of the block's words begin a sentence. word: their places. Those in the tail are parts of one word."""
     kind, said = text.kind[word], ender[word - 1]
     opens = (kind == OPEN) | ((kind == QUOTE) & ~quote[word - 1])
     soft = (said == SOFT) & ((kind == UPPER) | opens)
-    strong = (said >= STRONG) & (np.isin(kind, (UPPER, LETTER, DIGIT, SYMBOL, APOSTROPHE)) | opens)
+    item = text.code[word] == HYPHEN
+    strong = (said >= STRONG) & (np.isin(kind, (UPPER, LETTER, DIGIT, SYMBOL, APOSTROPHE)) | opens | item)
     sure = (said == SURE) & (kind == LOWER)
-    begins = (said == HARD) | ((text.kind[word - 1] <= NEWLINE) & (soft | strong | sure))
+    begins: Flags = (said == HARD) | ((text.kind[word - 1] <= NEWLINE) & (soft | strong | sure))
+    begins &= word >= text.tail
     index = np.arange(len(word))
     # Words of the sentence before this one: the first sentence has begun state.sentence_words earlier.
     length = index - np.maximum.accumulate(np.where(begins, index, -state.sentence_words))
-    first: Places = word[begins | ((length > 0) & (length % SENTENCE_WORDS == 0))]
-    return first
+    begins |= (length > 0) & (length % SENTENCE_WORDS == 0)
+    return begins
 
 
 def _initial(text: Text, word: Places, sentence: Places, state: PrefixState) -> Flags:
@@ -130,6 +173,8 @@ def _initial(text: Text, word: Places, sentence: Places, state: PrefixState) -> 
     place[: text.tail] = -2 if state.fresh else -1
     last = np.maximum.accumulate(place)[word - 1]
     initial = last < np.append(-1, sentence)[np.searchsorted(sentence, word, side="right")]
-    if word[0] < text.tail:
+    if state.word:
         initial[0] = state.initial
+        if len(word) > 1 and word[1] < text.tail:  # its second part, by what the first has
+            initial[1] |= state.initial and not text.alphanumeric[word[0] : word[1]].any()
     return initial

@@ -17,8 +17,9 @@ NO_TAG = len(UPOS)
 WORD_CHARACTERS, SENTENCE_WORDS = 256, 256
 """Longer words and sentences are cut, so that near views are bounded."""
 
-CONTEXT = 20
-"""Characters before the next one that the rules of segmentation look at: a run of 16, and what stands before it."""
+CONTEXT = 40
+"""Characters before the next one that the rules of segmentation look at: a run of 16, and whether it joins what stands
+before it, which may be another one."""
 
 NOTHING, SOFT, STRONG, SURE, HARD = range(5)
 """What the text since the last word says about the sentence: it goes on; it ends if a capital or an opening mark
@@ -31,9 +32,11 @@ class Attributes:
     """Columns over the pieces of a document or block [N]; positions and indices count from the document's begin."""
 
     first_word: NDArray[np.int32]
-    """Index of the first word with a character in the piece; without one, as last_word."""
+    """Index of the first word that goes on or is known to have begun in the piece; without one, as last_word."""
     last_word: NDArray[np.int32]
-    """Index of the last word with a character in the piece; without one, of the last word begun (-1 before any)."""
+    """Index of the last word with a character in the piece; without one, of the last word begun (-1 before any). By
+    what is known at t: where a later piece cuts the word (` don` + `'t` is `do` and `n't`; the period of `3.` is a word
+    of its own once a space follows), this one keeps the index, and the later one has the second word."""
     closed_word: NDArray[np.int32]
     """Number of words closed by pieces <= t: word w is closed iff w < closed_word[t]. Never decreasing."""
     sentence_start: NDArray[np.int32]

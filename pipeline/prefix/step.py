@@ -1,8 +1,11 @@
-"""The left-to-right annotator, one character at a time: the definition. `prefix_fast` must equal it.
+"""The left-to-right annotator, one character at a time: the definition. `fast` must equal it.
 
-**Words** are runs of letters and digits, and what the rules of `joins` add: `'s`, `Mr.`, `U.S.`, `.5` after a number,
-`<unk>`, `@-@`. A word never needs to see beyond the next character: whether that character goes on with the word is
-decided when it is read, from the CONTEXT before it, and that closes the word or not.
+**Words** are runs of letters and digits, and what `rules` adds: `'s`, `Mr.`, `U.S.`, `3.50`, `e-mail`, `<unk>`, `@-@`,
+addresses. Whether the next character goes on with the open word is decided when it is read, from the CONTEXT and the
+word before it. Two things are decided late: a mark that waits is settled by the character after it, and a word is cut
+before its last characters when the next one tells (`don` + `'`: `do` and `n'`). Either way the open word closes without
+its last characters, and these begin the next word. Pieces read before keep the index that they were given; the piece
+that tells has the new word.
 **Sentences** end before the first character of a word, by what stands between (`starts_sentence`).
 """
 
@@ -30,6 +33,7 @@ from pipeline.prefix.characters import (
     UPPER,
     read_bytes,
 )
+from pipeline.prefix.rules import WordRules
 from pipeline.prefix.state import (
     CONTEXT,
     HARD,
@@ -43,35 +47,34 @@ from pipeline.prefix.state import (
     PieceAttributes,
     PrefixState,
 )
-from pipeline.prefix.tables import ANY, MISSING, SUFFIX, Tables, find, holds, key_of, shape_of
+from pipeline.prefix.tables import ADDRESS_SIGNS, ANY, MISSING, SUFFIX, Tables, find, holds, key_of, shape_of
 
 FINAL_SAYS = {"!": STRONG, "！": STRONG, "…": SOFT}
 """What final marks say, if not SURE. `Oh! how` is one sentence."""
 
-RUN = 16
-"""Longest run of letters that can be an abbreviation or the inside of `<unk>`."""
 
-
-class Stepper:
+class Stepper(WordRules):
     """The definition over one set of tables. piece_bytes: what each id adds; breaks: the ids of begin and end."""
 
     def __init__(self, tables: Tables, piece_bytes: Sequence[bytes], breaks: frozenset[int]) -> None:
-        self.tables, self.piece_bytes, self.breaks = tables, piece_bytes, breaks
-        self.kinds, self.lower = tables.kinds(), tables.lower()
+        super().__init__(tables)
+        self.piece_bytes, self.breaks = piece_bytes, breaks
 
     def step(self, state: PrefixState, piece: int) -> tuple[PrefixState, PieceAttributes]:
         """Read one piece."""
-        before, touched = state, []
+        before, touched = state, list[int]()
         text, pending = read_bytes(bytes.fromhex(state.pending) + self.piece_bytes[piece])
         if piece in self.breaks:
             text, pending = text + chr(REPLACEMENT) * bool(pending), b""
         closed_tags: list[int] = []
         for char in text:
+            begun = state.words
             state = self._read(state, char, closed_tags)
-            if state.word:
-                touched.append(state.words - 1)
+            touched += range(begun if state.words > begun or not state.word else begun - 1, state.words)
         if piece in self.breaks:
+            begun = state.words
             state = self._break(state, closed_tags)
+            touched += range(begun, state.words)
         state = replace(state, pieces=before.pieces + 1, pending=pending.hex())
         last = state.words - 1
         return state, PieceAttributes(
@@ -91,19 +94,21 @@ class Stepper:
     def _read(self, state: PrefixState, char: str, closed_tags: list[int]) -> PrefixState:
         """The next character of a text."""
         kind, before = self.kind(char), state.tail
-        goes_on = 0 < state.word < WORD_CHARACTERS and self.joins(before, char)
-        ender = self._next_ender(state, char, goes_on)
-        if state.word and not goes_on:
-            state = self._close(state, closed_tags)
-        if goes_on:
+        state = self._settle(state, char, closed_tags)
+        ender = self._next_ender(state, char)
+        open_word = before[len(before) - state.word :]
+        size, first_tag = self.cut(before, open_word, char)
+        if size:
+            state = self._split(state, size - 1, kind, closed_tags, first_tag)
+            state = replace(state, word=size)
+        elif 0 < state.word < WORD_CHARACTERS and self.goes_on(before, open_word, char):
             state = replace(state, word=state.word + 1)
-        elif kind > NEWLINE:
-            if self.starts_sentence(state, kind) or state.sentence_words == SENTENCE_WORDS:
-                state = replace(state, sentence=state.pieces, sentence_words=0, fresh=True)
-            state = replace(
-                state,
-                word=1, words=state.words + 1, sentence_words=state.sentence_words + 1, initial=state.fresh,
-            )  # fmt: skip
+        else:
+            if state.word:
+                state = self._close(state, closed_tags)
+            if kind > NEWLINE:
+                state = self._begin(state, SYMBOL if char == "-" else kind, state.fresh)  # a dash begins a list's item
+                state = replace(state, word=1)
         blank_line = kind == NEWLINE and state.newline
         return replace(
             state,
@@ -114,72 +119,47 @@ class Stepper:
             quote=(state.quote != (kind == QUOTE)) and not blank_line,
         )
 
-    def _close(self, state: PrefixState, closed_tags: list[int]) -> PrefixState:
-        tag = self.full_tag(state.tail[-state.word :], state.initial)
+    def _settle(self, state: PrefixState, char: str, closed_tags: list[int]) -> PrefixState:
+        """A mark that has waited is a word of its own if the next character does not go on. char: "" for none."""
+        word = state.tail[len(state.tail) - state.word :]
+        if len(word) < 2 or not self.waits(state.tail[:-1], word[:-1], word[-1]):
+            return state
+        if self.stays(state.tail[:-1], word[:-1], word[-1], char):
+            return state
+        state = self._split(state, 1, self.kind(word[-1]), closed_tags)
+        return replace(state, word=1)
+
+    def _split(
+        self, state: PrefixState, size: int, kind: int, closed_tags: list[int], tag: int = MISSING
+    ) -> PrefixState:
+        """Close the open word without its last characters, so many, and begin the next with them. tag: its full tag;
+        MISSING if its look tells."""
+        head = state.tail[len(state.tail) - state.word : len(state.tail) - size]
+        rest = state.tail[len(state.tail) - size :] if size else ""
+        initial = state.initial and not any(map(self.alphanumeric, head))
+        state = self._begin(self._close(state, closed_tags, head, tag), kind, initial)
+        return replace(state, fresh=state.fresh and not any(map(self.alphanumeric, rest)))
+
+    def _begin(self, state: PrefixState, kind: int, initial: bool) -> PrefixState:
+        """A word begins with a character of this kind, and perhaps a sentence."""
+        if self.starts_sentence(state, kind) or state.sentence_words == SENTENCE_WORDS:
+            state, initial = replace(state, sentence=state.pieces, sentence_words=0, fresh=True), True
+        return replace(state, words=state.words + 1, sentence_words=state.sentence_words + 1, initial=initial)
+
+    def _close(
+        self, state: PrefixState, closed_tags: list[int], word: str | None = None, tag: int = MISSING
+    ) -> PrefixState:
+        if tag == MISSING:
+            tag = self.full_tag(state.tail[-state.word :] if word is None else word, state.initial)
         closed_tags.append(tag)
         return replace(state, word=0, initial=False, last_tag=tag)
 
     def _break(self, state: PrefixState, closed_tags: list[int]) -> PrefixState:
         """A begin or end piece: all is closed, and what was before does not matter."""
+        state = self._settle(state, "", closed_tags)
         if state.word:
             state = self._close(state, closed_tags)
         return replace(state, tail="", ender=HARD, newline=False, quote=False)
-
-    # Words
-
-    def kind(self, char: str) -> int:
-        return int(self.kinds[ord(char)]) if char else BREAK
-
-    def lowered(self, text: str) -> str:
-        return "".join(chr(self.lower[ord(char)]) for char in text)
-
-    def joins(self, before: str, char: str) -> bool:
-        """Does the next character go on with the word that ends `before`? Any one rule suffices."""
-        one, two, three = before[-1:], before[-2:-1], before[-3:-2]
-        kind, kind_1, kind_2, kind_3 = (self.kind(each) for each in (char, one, two, three))
-        letter, alphanumeric = LOWER <= kind <= LETTER, LOWER <= kind <= DIGIT
-        return (
-            (alphanumeric and LOWER <= kind_1 <= DIGIT)
-            or (kind > NEWLINE and char == one)  # `...`, `--`, `!!!`
-            or (char == "." and self.takes_period(before))
-            # The apostrophe begins a word (`do` `n't` would need foresight: `don` `'t`); letters go on with it. But
-            # after a space it is a quotation mark if a capital follows.
-            or (kind_1 == APOSTROPHE and letter and (LOWER <= kind_2 <= DIGIT or kind == LOWER))
-            # `3` `.5`, `10` `:30`, `1` `,000`: the mark may be the sentence's, so it cannot join the number before.
-            or (kind == DIGIT and one != "" and one in ".,:" and kind_2 == DIGIT)
-            or (kind == DIGIT and one == "." and kind_2 <= NEWLINE)
-            # `U.S`; not `www.example`: only single letters before the period
-            or (letter and one == "." and self.takes_period(before[:-1]) and not LOWER <= kind_3 <= DIGIT)
-            # WikiText's `<unk>`, `@-@`, `@,@`, `@.@`, which stand alone
-            or (letter and one == "<" and kind_2 <= NEWLINE)
-            or (char == ">" and self._in_angles(before))
-            or (one == "@" and char in "-,." and kind_2 <= NEWLINE)
-            or (char == "@" and one != "" and one in "-,." and two == "@" and kind_3 <= NEWLINE)
-        )
-
-    def takes_period(self, before: str) -> bool:
-        """Is the run of letters that ends `before` an initial (not `I`) or an abbreviation?"""
-        run = self._run(before)
-        if not run or len(run) > RUN or any(self.kind(char) == DIGIT for char in run):
-            return False
-        if self.kind(before[: -len(run)][-1:]) == APOSTROPHE:  # `don't.`
-            return False
-        if len(run) == 1:
-            return run != "I"
-        key = np.array([key_of(self.lowered(run), ANY)], dtype=np.int64)
-        return bool(holds(self.tables.abbreviation_key, key)[0])
-
-    def _run(self, before: str) -> str:
-        """The letters and digits that end a text."""
-        begin = len(before)
-        while begin and LOWER <= self.kind(before[begin - 1]) <= DIGIT:
-            begin -= 1
-        return before[begin:]
-
-    def _in_angles(self, before: str) -> bool:
-        run = self._run(before)
-        outside = before[: len(before) - len(run)]
-        return 0 < len(run) <= RUN and outside[-1:] == "<" and self.kind(outside[-2:-1]) <= NEWLINE
 
     # Sentences
 
@@ -195,7 +175,7 @@ class Stepper:
         begins = opens or kind in (UPPER, LETTER, DIGIT, SYMBOL, APOSTROPHE)
         return (state.ender in (STRONG, SURE) and begins) or (state.ender == SURE and kind == LOWER)
 
-    def _next_ender(self, state: PrefixState, char: str, goes_on: bool) -> int:
+    def _next_ender(self, state: PrefixState, char: str) -> int:
         """What the text says about the sentence's end once this character is read."""
         kind, one = self.kind(char), state.tail[-1:]
         if kind == NEWLINE:
@@ -203,20 +183,43 @@ class Stepper:
         if kind == SPACE:
             return state.ender
         if kind == STOP:
-            return self._after_stop(state, goes_on)
+            return self._after_stop(state)
         if kind == FINAL:
             return FINAL_SAYS.get(char, SURE)
         glued = self.kind(one) > NEWLINE
+        if self._may_end(state.tail, char, glued):
+            return SOFT
         closes = kind == CLOSE or (kind == QUOTE and (state.quote or glued)) or (kind == APOSTROPHE and glued)
         if not closes or state.ender == HARD:
             return NOTHING
         return min(state.ender, STRONG)
 
-    def _after_stop(self, state: PrefixState, goes_on: bool) -> int:
+    def _may_end(self, before: str, char: str, glued: bool) -> bool:
+        """Does the character end what often ends a sentence without a period: `:)`, `10:30 PM`, `<a@b.org>`?"""
+        one, two = before[-1:], before[-2:-1]
+        if char in "()":
+            return one in (":", ";", "=") or (one == "-" and two in (":", ";"))
+        if char == ">":
+            return glued and one not in "-=" and not self._in_angles(before)
+        time = before[:-2] if two == " " else before[:-1]
+        marks = time[-3:-2] == ":" and all(self.kind(each) == DIGIT for each in time[-2:])
+        return char == "M" and one in ("A", "P") and marks
+
+    def _numbers_item(self, before: str) -> bool:
+        """Does the text end with a number of two digits at most, where a list's item may begin: `. 2`?"""
+        run = self._run(before)
+        space, mark = before[: len(before) - len(run)][-1:], before[: len(before) - len(run)][-2:-1]
+        if not (0 < len(run) <= 2 and all(self.kind(char) == DIGIT for char in run) and self.kind(space) <= NEWLINE):
+            return False
+        at_line = self.kind(space) in (BREAK, NEWLINE) or self.kind(mark) in (BREAK, NEWLINE)
+        return at_line or self.kind(mark) in (STOP, FINAL) or mark in (":", ";", ")")
+
+    def _after_stop(self, state: PrefixState) -> int:
         if state.tail[-1:] == ".":
             return SOFT
         if not self.joins(state.tail, "."):
-            return SURE
+            return NOTHING if self._numbers_item(state.tail) else SURE
+        goes_on = 0 < state.word < WORD_CHARACTERS
         word = self.lowered(state.tail[len(state.tail) - state.word :] + "." if goes_on else ".")
         key = np.array([key_of(word, ANY)], dtype=np.int64)
         return SOFT if holds(self.tables.ender_key, key)[0] else NOTHING
@@ -245,7 +248,8 @@ class Stepper:
     def shape(self, text: str, initial: bool) -> int:
         kinds = [self.kind(char) for char in text]
         letters = sum(LOWER <= kind <= LETTER for kind in kinds)
-        return shape_of(kinds.count(UPPER), letters, kinds.count(DIGIT), initial)
+        signs = sum(char in ADDRESS_SIGNS for char in text)
+        return shape_of(kinds.count(UPPER), letters, kinds.count(DIGIT), signs, initial)
 
 
 def _tag(keys: NDArray[np.int64], tags: NDArray[np.uint8], text: str, shape: int) -> int:

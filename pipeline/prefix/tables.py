@@ -16,11 +16,13 @@ BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2**64; bits of the gol
 BASE_INVERSE = pow(BASE, -1, 1 << 64)
 MASK = (1 << 64) - 1
 
-SYMBOLIC, NUMERIC, MIXED, LOWERCASE, CAPITAL, INITIAL, UPPERCASE, ANY = range(8)
+SYMBOLIC, NUMERIC, MIXED, LOWERCASE, CAPITAL, INITIAL, UPPERCASE, ADDRESS, ANY = range(9)
 """Shapes of a word: no letter or digit; digits only; both; then by its capitals: none, some, some while it is the first
-of its sentence, all of two or more. ANY: whatever the shape."""
+of its sentence, all of two or more. ADDRESS: letters and one of ADDRESS_SIGNS. ANY: whatever the shape."""
 
-SHAPE_SALT = [(0xD1B54A32D192ED03 * (2 * shape + 1)) & MASK for shape in range(8)]
+ADDRESS_SIGNS = "@/:"
+
+SHAPE_SALT = [(0xD1B54A32D192ED03 * (2 * shape + 1)) & MASK for shape in range(ANY + 1)]
 """Added to a string's hash, so that one array holds the strings of all shapes."""
 
 SUFFIX = 6
@@ -29,7 +31,7 @@ SUFFIX = 6
 MISSING = 255
 """No tag: the table does not hold the string."""
 
-RULES = 1
+RULES = 2
 """To be raised whenever the same tables and pieces would give other attributes: it is part of the digest."""
 
 
@@ -53,9 +55,19 @@ class Tables:
     """Hashes of ends of words, for words that the list does not hold."""
     suffix_tag: NDArray[np.uint8]
     shape_tag: NDArray[np.uint8]
-    """[7] tag of a word of which only the shape is known."""
+    """[8] tag of a word of which only the shape is known."""
     abbreviation_key: NDArray[np.int64]
     """Hashes of letters that take a following period into their word: `mr`, `etc`."""
+    cut_key: NDArray[np.int64]
+    """Hashes of what is read of a word when it must be cut, `don'` or `cannot`, and how many characters the first part
+    has."""
+    cut_size: NDArray[np.uint8]
+    cut_tag: NDArray[np.uint8]
+    """Full tags of those first parts: `do` is AUX before `n't`, whatever it is else."""
+    unit_key: NDArray[np.int64]
+    """Hashes of letters that are cut from the number before them: `pm`, `k`; none begins with another."""
+    bound_key: NDArray[np.int64]
+    """Hashes of letters that take a following hyphen into their word: `non`, `e`."""
     ender_key: NDArray[np.int64]
     """Hashes of words with such a period that may yet end a sentence, if a capital follows: `etc.`, `p.m.`."""
 
@@ -111,10 +123,12 @@ def key_of(text: str, shape: int) -> int:
     return signed((hash_of(text) + SHAPE_SALT[shape]) & MASK)
 
 
-def shape_of(uppers: int, letters: int, digits: int, initial: bool) -> int:
-    """Shape of a string from how many capitals, letters and digits it has."""
+def shape_of(uppers: int, letters: int, digits: int, signs: int, initial: bool) -> int:
+    """Shape of a string from how many capitals, letters, digits and ADDRESS_SIGNS it has."""
     if letters == 0:
         return NUMERIC if digits else SYMBOLIC
+    if signs:
+        return ADDRESS
     if digits:
         return MIXED
     if uppers == 0:

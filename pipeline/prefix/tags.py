@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.prefix.tables import (
+    ADDRESS,
     CAPITAL,
     INITIAL,
     LOWERCASE,
@@ -44,11 +45,12 @@ def open_tags(text: Text, begin: Places, end: Places, initial: Flags) -> Tags:
 
 def shapes(text: Text, begin: Places, end: Places, initial: Flags) -> NDArray[np.int64]:
     """int64 [k]: `prefix_tables.shape_of` each stretch."""
-    uppers, letters, digits = (text.count(name, begin, end) for name in ("upper", "letter", "digit"))
+    uppers, letters, digits, signs = (text.count(name, begin, end) for name in ("upper", "letter", "digit", "sign"))
     shape = np.where(initial, INITIAL, CAPITAL)
     shape[(uppers == letters) & (letters > 1)] = UPPERCASE
     shape[uppers == 0] = LOWERCASE
     shape[digits > 0] = MIXED
+    shape[signs > 0] = ADDRESS
     bare = letters == 0
     shape[bare] = np.where(digits[bare] > 0, NUMERIC, SYMBOLIC)
     return shape

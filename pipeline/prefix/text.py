@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.prefix.characters import BREAK_CODE, DIGIT, LETTER, LOWER, UPPER
-from pipeline.prefix.tables import ANY, BASE, BASE_INVERSE, SHAPE_SALT, Tables
+from pipeline.prefix.tables import ADDRESS_SIGNS, ANY, BASE, BASE_INVERSE, SHAPE_SALT, Tables
 
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Text:
     run_begin: Places
     """[n] for letters and digits: where their run begins."""
     sums: dict[str, NDArray[np.int32]]
-    """[n + 1] how many `upper`, `letter`, `digit` stand before each place."""
+    """[n + 1] how many `upper`, `letter`, `digit`, `sign` stand before each place."""
     hash: NDArray[np.uint64]
     """[n + 1] sum of (lower-case code + 1) * BASE**place before each place."""
 
@@ -54,7 +54,7 @@ class Text:
         alphanumeric = (kind >= LOWER) & (kind <= DIGIT)
         run = alphanumeric.copy()
         run[1:] &= ~alphanumeric[:-1]
-        flags = {"upper": kind == UPPER, "letter": letter, "digit": kind == DIGIT}
+        flags = {"upper": kind == UPPER, "letter": letter, "digit": kind == DIGIT, "sign": _SIGN[np.minimum(code, 127)]}
         value = (alphabet.lower[code].astype(np.uint64) + np.uint64(1)) * _powers(BASE, len(code))
         return cls(
             tables=alphabet.tables,
@@ -120,3 +120,4 @@ def _power_table(base: int, size: int) -> NDArray[np.uint64]:
 
 
 _SALT = np.array(SHAPE_SALT, dtype=np.uint64)
+_SIGN = np.isin(np.arange(128), [ord(char) for char in ADDRESS_SIGNS])

@@ -30,6 +30,7 @@ def valency(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["run", "no-such-file.txt"], "no-such-file.txt"),
         (["explain", "  "], "give a sentence"),
         (["fit", "parser", "--treebank", "."], "*-ud-train.conllu"),
+        (["fit", "silver", "prepare", "text.txt", "--treebank", "."], "*-ud-train.conllu"),
         (["lexicon", "givve"], "did you mean 'give'"),
         (["lexicon", "dog", "--nltk-data", "."], "corpora/wordnet.zip"),
         (["fit", "lexicons", "--nltk-data", "."], "corpora/wordnet.zip"),

@@ -14,13 +14,13 @@ from model.columns import ATTRIBUTES, Split, read_layer, split_of
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.context import NO_TAG
 from model.controls import CONTROLS, Controlled, document_seed, with_control
-from model.controls.draw import draws, mix
 from model.controls.other import donors_of, other_tags, other_tags_slow
 from model.controls.permuted import BAND, permutation, permuted_tags, tables, types_so_far, types_so_far_slow, word_ends
 from model.controls.sentences import random_sentences, random_sentences_slow, sentence_lengths
 from model.controls.words import Columns, document_columns, sentence_bases, words_of
 from model.inputs import recipe_annotators, recipe_splits
 from model.train import train
+from pipeline.chance import draws, mix
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import Attributes, PrefixAnnotator
 from pipeline.prefix.law import prefix_violations

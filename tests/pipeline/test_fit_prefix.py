@@ -17,6 +17,9 @@ SENTENCES = [
     "# newpar id = 2|1 See/VERB|2 http://a.b/X|3 Qtd./NOUN",
     "1 Then/ADV|2 Qtd./NOUN",
     "1 She/PRON|2 saw/VERB|3 a/DET|4 saw_/NOUN|5 ./PUNCT|6 It/PRON|7 saw/VERB",
+    "1-2 cannot|1 can/AUX|2 not/PART|3 9/NUM|4 pm/NOUN",
+    "1-2 cannot|1 can/AUX|2 not/PART|3-4 9pm|3 9/NUM|4 pm/NOUN",
+    "1-2 Cannot|1 Can/AUX|2 not/PART|3-4 7pm|3 7/NUM|4 pm/NOUN|5-6 8pm|5 8/NUM|6 pm/NOUN|7-8 6pm|7 6/NUM|8 pm/NOUN",
     "# newdoc id = b|1 The/DET|2 quickly/ADV|3 talking/VERB|4 thing/NOUN",
 ]
 
@@ -72,6 +75,13 @@ def test_what_is_learnt(tables: Path) -> None:
     cut = [text[begin:end] for begin, end in zip(words.begin, words.end, strict=True)]
     assert cut == ["An", "acm.", "Next", "qtd.", "Next", "tiny", ".", "Next"], "gold words with their period"
     assert words.sentence.tolist() == [0, 0, 0, 0, 1, 1, 1, 2], "one that ended sentences twice may do so again"
+    text = "You don't, can't, needn't, cannot; cannots 4pm 4am"
+    words = annotator.words(text)
+    cut = [text[begin:end] for begin, end in zip(words.begin, words.end, strict=True)]
+    assert cut[:4] == ["You", "do", "n't", ","], "the treebank cuts it"
+    assert cut[4:10] == ["can", "'t", ",", "need", "n't", ","], "it does not know the one, the list has the other"
+    assert cut[10:] == ["can", "not", ";", "can", "nots", "4", "pm", "4am"], "often enough"
+    assert UPOS[words.tag[1]] == "AUX", "by what it is cut from"
     assert tag("saw") == "VERB", "two of three"
     assert tag("walking") == "VERB"
     assert tag("balking") == "VERB", "by its suffix"
@@ -86,14 +96,14 @@ def test_the_same_treebank_gives_the_same_bytes(treebank: Path, tables: Path, tm
 
 @pytest.mark.slow
 def test_the_shipped_one_reads_ewt_well(valency_data: Path) -> None:
-    """Measured on EWT dev: words 0.949, sentences 0.859, full tags 0.887, input tags 0.785."""
+    """Measured on EWT dev: words 0.985, sentences 0.872, full tags 0.896, input tags 0.805."""
     tokenizer = Tokenizer.load()
     annotator = PrefixAnnotator.load(None, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
     scores = score_prefix(valency_data / "ud_english_ewt" / "en_ewt-ud-dev.conllu", tokenizer, annotator)
-    assert scores["words"] > 0.945
-    assert scores["sentences"] > 0.85
-    assert scores["full_tags"] > 0.88
-    assert scores["input_tags"] > 0.78
+    assert scores["words"] > 0.98
+    assert scores["sentences"] > 0.865
+    assert scores["full_tags"] > 0.89
+    assert scores["input_tags"] > 0.8
 
 
 @pytest.mark.slow

@@ -19,11 +19,17 @@ PHRASES = [
     "“Quoted.” She", '" Quoted . " Then', '."', "3.14", "1,000,000", "10:30", ".5", " .5", "...", "… And", "--", "?!",
     "<unk>", " <unk> ", "a<b>", "@-@", " @-@ ", " @.@ ", "@,@", "0 @.@ 7", " = Head = \n", "\n", " \n \n ", "\n\n",
     "end. Next", "end. next", "end.Next", ". )", ".) And", "!” “Yes", "etc. The", "etc., the", "x" * 300, "ab " * 300,
-    "a. " * 90, "é", "e\u0301", "中文字", "👩‍👩‍👧", "🇫🇷", "\ufffd", "\x00", "\u2028", "\u00a0", "İSTANBUL", "Ǆ", "ß",
+    "a. " * 90, "don't", "Can’t", "cannot", "CANNOTS", "gonna", "dont'", "'don't", "'such", "'tis", "''so", "'", "n't",
+    "3.", "3,5", "10:", "5pm", "7:30PM", "10km", "9/", "/11", "713-853-3989", "5-10", "1234-5", "12.5k.", "3...", "2?",
+    "http://a.b/c?d=e#f", "https:", "ftp://", "://", "www.", "www.a.org.", "a@b", "@", "@c.d", "a.b@c-d.e_f!",
+    "mail@x.uk,", "http://" + "a/don't." * 50, "x" * 250 + "@" + "y." * 20, "5" * 254 + ".", "." * 255 + "don't",
+    "www." + "b" * 300 + "@c", "e-mail", "non-", "well-known", "Non-U.S.", ".doc", "a.com", "AT&T", "A&", "?!", ":-)",
+    ":)", ";-", "d'" + "x" * 300, "->", ".?", "Mr.?", "10:30 PM Then", "x 2. Then", ". 2. Then", "a@b> Then",
+    "é", "e\u0301", "中文字", "👩‍👩‍👧", "🇫🇷", "\ufffd", "\x00", "\u2028", "\u00a0", "İSTANBUL", "Ǆ", "ß",
 ]  # fmt: skip
 
 texts = st.lists(
-    st.sampled_from(PHRASES) | st.text(max_size=8) | st.sampled_from(" .'\"\n@<>aA1,:-!"), max_size=25
+    st.sampled_from(PHRASES) | st.text(max_size=8) | st.sampled_from(" .'\"\n@<>aA1,:-!/wn?&"), max_size=25
 ).map("".join)
 
 

@@ -20,12 +20,51 @@ Annotate = Callable[[Ids], Attributes]
 STORY = (
     "“Mr. Smith isn’t here,” she said. ‘Try… or go!’ He paid $3.50 at 5 p.m. The U.S. Navy came\n"
     'unhappily; naïve cafés 👩‍👩‍👧. \n \n = Head = \n \n Then <unk> sold 10 @,@ 000 " re @-@ made . " \nA last one'
+    " cannot, won't 'such 'tis: 12.5k, 3. See www.a.org. or me@b.uk, http://c.d/e?f=g!"
 )
 OTHER = "In the beginning, there was no punctuation at all; then came 1,000 commas. (Nobody knew why.)\n\n" * 5
-CLOSERS = (".", "\n", "\n\n", '"', "”", "'", " ", "s", "'s", ". The", ">", "@", "5")
+CLOSERS = (
+    ".",
+    "\n",
+    "\n\n",
+    '"',
+    "”",
+    "'",
+    " ",
+    "s",
+    "'s",
+    ". The",
+    ">",
+    "@",
+    "5",
+    "/",
+    "-",
+    "’t",
+    "t",
+    "not",
+    "pm",
+    ":",
+)
 
 texts = st.lists(
-    st.sampled_from([*CLOSERS, *STORY.split(" "), "<unk", "@-", " @", "U.S", "e\u0301", "é", "中", "don", "n't"])
+    st.sampled_from(
+        [
+            *CLOSERS,
+            *STORY.split(" "),
+            "<unk",
+            "@-",
+            " @",
+            "U.S",
+            "e\u0301",
+            "é",
+            "中",
+            "don",
+            "n't",
+            "'so",
+            "canno",
+            "5p",
+        ]
+    )
     | st.text(max_size=4),
     max_size=20,
 ).map("".join)
@@ -78,7 +117,30 @@ def test_a_story_cut_inside_characters(byte_annotator: PrefixAnnotator) -> None:
 
 @pytest.mark.parametrize("closer", CLOSERS)
 def test_every_closer_after_every_kind_of_cut(closer: str, annotator: PrefixAnnotator, tokenizer: Tokenizer) -> None:
-    for text in ("end", "end.", "end. ", "Mr", "U.S.", "3", "3.", "don", "‘", '. "', "<unk", "10 @,", "\n", "x" * 256):
+    for text in (
+        "end",
+        "end.",
+        "end. ",
+        "Mr",
+        "U.S.",
+        "3",
+        "3.",
+        "don",
+        "‘",
+        '. "',
+        "<unk",
+        "10 @,",
+        "\n",
+        "x" * 256,
+        "canno",
+        "'d",
+        "7:30p",
+        "5,",
+        "www",
+        "http:",
+        "a@b.",
+        "a@b.c?",
+    ):
         ids = tokenizer.document("So it was. " + text + " and Then")
         for cut in range(len(ids) - 4, len(ids)):
             assert prefix_violations(annotator.annotate, ids, cut, tokenizer.encode(closer)) == []

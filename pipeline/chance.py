@@ -25,8 +25,8 @@ def mix(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return number ^ (number >> np.uint64(31))
 
 
-def draws(seed: int, *counters: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """uint64 numbers, one for each tuple of counters (arrays of one shape)."""
+def draws(seed: int | NDArray[np.uint64], *counters: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """uint64 numbers, one for each tuple of counters (arrays of one shape); seed: one for all, or one for each."""
     state = np.full(counters[0].shape, seed, np.uint64)
     for counter in counters:
         state = mix(state + GOLDEN * (counter.astype(np.uint64) + np.uint64(1)))
