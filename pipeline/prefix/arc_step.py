@@ -53,9 +53,11 @@ class _Words(Stepper):
 
     closed: list[str]
 
-    def full_tag(self, word: str, initial: bool) -> int:
-        self.closed.append(word)
-        return NO_TAG
+    def _close(
+        self, state: PrefixState, closed_tags: list[int], word: str | None = None, tag: int = NO_TAG
+    ) -> PrefixState:
+        self.closed.append(state.tail[-state.word :] if word is None else word)
+        return super()._close(state, closed_tags, word, NO_TAG)
 
     def open_tag(self, begun: str, initial: bool) -> int:
         return NO_TAG
