@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.prefix.lexicon import CODES, lexicon_codes
-from pipeline.prefix.tags import shapes
+from pipeline.prefix.tables import ANY, SHAPE_SALT
 from pipeline.prefix.text import Alphabet, Text, codes_of
 
 HASHED: dict[str, int] = {"spelling": 12_000, "first 3": 4_000, "last 2": 1_500, "last 3": 5_000, "last 4": 8_000}
@@ -24,13 +24,17 @@ WORD_ROWS = sum(HASHED.values()) + MAKE + CODES
 
 FEATURES = len(HASHED) + 3
 
+SYMBOLIC, NUMERIC, MIXED, LOWERCASE, CAPITAL, _, UPPERCASE, WHATEVER = range(8)
+"""Shapes of words. The annotator's tables have shapes of their own, which may change without the network's."""
+
+_SALT = np.array([(0xD1B54A32D192ED03 * (2 * shape + 1)) % 2**64 for shape in range(8)], dtype=np.uint64)
 _MIX, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(33)  # Fibonacci hashing: the upper bits are the good ones
 
 
 def word_keys(alphabet: Alphabet, words: Sequence[str]) -> NDArray[np.int64]:
     """int64 [W]: under which key the words are known, whatever their case."""
     text, begin, end = _spread(alphabet, words)
-    return text.keys(begin, end)
+    return _keys(text, begin, end)
 
 
 def word_rows(alphabet: Alphabet, known: NDArray[np.int64], words: Sequence[str]) -> NDArray[np.int32]:
@@ -39,11 +43,11 @@ def word_rows(alphabet: Alphabet, known: NDArray[np.int64], words: Sequence[str]
     known: int64 [V], sorted: keys of the known words.
     """
     text, begin, end = _spread(alphabet, words)
-    shape = shapes(text, begin, end, np.zeros(len(begin), dtype=bool))
+    shape = _shapes(text, begin, end)
     stretches = {
-        "spelling": text.keys(begin, end, shape),
-        "first 3": text.keys(begin, np.minimum(begin + 3, end)),
-        **{f"last {size}": text.keys(np.maximum(end - size, begin), end) for size in (2, 3, 4)},
+        "spelling": _keys(text, begin, end, shape),
+        "first 3": _keys(text, begin, np.minimum(begin + 3, end)),
+        **{f"last {size}": _keys(text, np.maximum(end - size, begin), end) for size in (2, 3, 4)},
     }
     columns, before = [], 0
     for name, rows in HASHED.items():
@@ -52,7 +56,7 @@ def word_rows(alphabet: Alphabet, known: NDArray[np.int64], words: Sequence[str]
         before += rows
     columns.append(_make(text, begin, end, shape) + before)
     columns.append(lexicon_codes(text, begin, end) + before + MAKE)
-    columns.append(_known(known, text.keys(begin, end)) + WORD_ROWS)
+    columns.append(_known(known, _keys(text, begin, end)) + WORD_ROWS)
     return np.stack(columns, axis=1).astype(np.int32)
 
 
@@ -62,6 +66,24 @@ def _spread(alphabet: Alphabet, words: Sequence[str]) -> tuple[Text, NDArray[np.
     text = Text.of(alphabet, "", codes_of("".join(words)))
     end = text.tail + np.cumsum(length)
     return text, end - length, end
+
+
+def _keys(
+    text: Text, begin: NDArray[np.int64], end: NDArray[np.int64], shape: NDArray[np.int64] | int = WHATEVER
+) -> NDArray[np.int64]:
+    bare = text.keys(begin, end).view(np.uint64) - np.uint64(SHAPE_SALT[ANY])
+    return (bare + _SALT[shape]).view(np.int64)
+
+
+def _shapes(text: Text, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+    uppers, letters, digits = (text.count(name, begin, end) for name in ("upper", "letter", "digit"))
+    shape = np.full(len(begin), CAPITAL)
+    shape[(uppers == letters) & (letters > 1)] = UPPERCASE
+    shape[uppers == 0] = LOWERCASE
+    shape[digits > 0] = MIXED
+    bare = letters == 0
+    shape[bare] = np.where(digits[bare] > 0, NUMERIC, SYMBOLIC)
+    return shape
 
 
 def _make(text: Text, begin: NDArray[np.int64], end: NDArray[np.int64], shape: NDArray[np.int64]) -> NDArray[np.int64]:
