@@ -112,7 +112,7 @@ def prefix_parser(
         if step % 100 == 0:
             typer.echo(f"step {step} of {steps}, loss {loss:.3f}")
 
-    train, dev = _splits(treebank)
+    train, dev = splits_of(treebank)
     documents = raw_documents(raw or [], raw_words)
     config = ArcConfig(steps=steps, seed=seed)
     scores = fit_arcs(train, dev, out, vectors=vectors, raw=documents, config=config, on_step=on_step)
