@@ -39,7 +39,7 @@ Corpora = Annotated[
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 Workers = Annotated[int, typer.Option(help="Worker processes for preprocessing.", min=1)]
 Shards = Annotated[int, typer.Option(help="Shards of a new cache; a setting of the cache, never its size.", min=1)]
-Parser = Annotated[str, typer.Option(help="Parser of the bonds layer: spacy, stanza, conllu.")]
+Parser = Annotated[str, typer.Option(help="Parser of the bonds layer: spacy, stanza, conllu, prefix.")]
 Model = Annotated[str | None, typer.Option(help="The parser's model, by name or folder; none: the shipped one.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the models of a language for stanza first.")]
 TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="A tokenizer.json; none: the shipped one.")]

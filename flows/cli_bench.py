@@ -50,20 +50,21 @@ def views(
 @bench.command()
 def parse(
     conllu: Annotated[Path, typer.Option(help="A treebank file with gold annotation.")],
-    parser: Annotated[str, typer.Option(help="spacy, stanza, or conllu: the gold file against itself.")] = "spacy",
+    parser: Annotated[
+        str, typer.Option(help="spacy, stanza, prefix, or conllu: the gold file against itself.")
+    ] = "spacy",
     model: Annotated[str | None, typer.Option(help="The parser's model; none: the shipped one.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch a language's models for stanza first.")] = False,
     json_file: Json = None,
 ) -> None:
-    """Score a parser on a treebank's raw text as the CoNLL 2018 shared task does (F1 in percent)."""
+    """Score a parser on a treebank's raw text as the CoNLL 2018 shared task does (F1 in percent), and time it."""
+    from flows.bench.parse import bench_parse
     from pipeline.parsers import download_models, load_parser
-    from pipeline.score import score_parser
 
     if download:
         download_models(parser, model)
     loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
-    scores: dict[str, Any] = {"parser": parser, "treebank": conllu.name, **score_parser(loaded, conllu)}
-    _end(scores, json_file)
+    _end(bench_parse(loaded, conllu), json_file)
 
 
 @bench.command()

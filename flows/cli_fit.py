@@ -124,6 +124,31 @@ def salience(
 
 
 @fit.command()
+def prefix_parser(
+    treebank: Treebank,
+    raw: Annotated[list[str] | None, typer.Argument(help="Raw text for the shipped parser to annotate.")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="What `valency fit vectors` wrote.")] = None,
+    out: Out = Path("prefix_arcs.safetensors"),
+    raw_words: Annotated[int, typer.Option(help="Words of raw text, each input an equal share.", min=0)] = 1_000_000,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 5000,
+    seed: int = 0,
+) -> None:
+    """Tags and arcs of the `prefix` parser: a small network that reads from left to right."""
+    from pipeline.fit.arcs import ArcConfig, fit_arcs
+    from pipeline.fit.examples import raw_documents
+
+    def on_step(step: int, loss: float) -> None:
+        if step % 100 == 0:
+            typer.echo(f"step {step} of {steps}, loss {loss:.3f}")
+
+    train, dev = splits_of(treebank)
+    documents = raw_documents(raw or [], raw_words)
+    config = ArcConfig(steps=steps, seed=seed)
+    scores = fit_arcs(train, dev, out, vectors=vectors, raw=documents, config=config, on_step=on_step)
+    typer.echo(f"wrote {out}; on dev " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+
+
+@fit.command()
 def lexicons(
     nltk_data: Annotated[Path, typer.Option("--nltk-data", help="Folder with corpora/wordnet.zip and verbnet3.zip.")],
     treebank: Annotated[

@@ -54,6 +54,13 @@ def lemmas() -> tuple[str, ...]:
     return tuple(dict.fromkeys(key.decode().rpartition("/")[0] for key in _columns()["lemmas"]))
 
 
+def keys() -> NDArray[np.bytes_]:
+    """Every lemma with each of its parts of speech, `lemma/part` in small letters, sorted; S [N], read-only.
+
+    Parts are `n`, `v`, `a`, and `p` for a proper name."""
+    return _columns()["lemmas"]
+
+
 def _of_tagged(lemmas: Sequence[str], upos: NDArray[np.uint8], column: NDArray[Any], missing: Any) -> NDArray[Any]:
     """Look each distinct (lemma, tag) up once."""
     place: dict[tuple[str, str], int] = {}

@@ -13,6 +13,7 @@ import numpy as np
 from lexicons.upos import UPOS
 from pipeline.corpus import Document, read_documents
 from pipeline.parsers import Parser
+from pipeline.parsers.trees import single_rooted
 from pipeline.records import Words
 
 METRICS = {
@@ -46,7 +47,7 @@ def score_parser(parser: Parser, conllu_path: str | Path) -> dict[str, float]:
     texts = {document.id: document.text for document in sound}
     with Path(conllu_path).open(encoding="utf-8") as gold_file:
         gold = udeval.load_conllu(gold_file, str(conllu_path), {})
-    system = udeval.load_conllu(io.StringIO("".join(conllu_lines(words, texts))), parser.name, {})
+    system = udeval.load_conllu(io.StringIO("".join(conllu_lines(_one_root(words), texts))), parser.name, {})
     found = udeval.evaluate(gold, system)
     scores = {name: 100 * found[theirs].f1 for name, theirs in METRICS.items()}
     aligned = {f"{name}_aligned": found[theirs].aligned_accuracy for name, theirs in METRICS.items()}
@@ -69,6 +70,12 @@ def conllu_lines(words: Words, texts: dict[str, str]) -> Iterator[str]:
         yield "\t".join((str(number), *cells, str(head), words.relation[row], "_", "_")) + "\n"
         if sentence_end[row]:
             yield "\n"
+
+
+def _one_root(words: Words) -> Words:
+    """The same words as trees, which is what can be scored: of several roots the first stays, the others hang on it."""
+    head, _ = single_rooted(words.head.astype(np.int64), words.sentence_first().astype(np.int64))
+    return words.with_columns(head=head)
 
 
 def _span_alone(words: Words) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

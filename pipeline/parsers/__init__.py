@@ -75,4 +75,15 @@ def _stanza(model: str | None) -> Parser:
     return StanzaParser(model)
 
 
-PARSERS: dict[str, Callable[[str | None], Parser]] = {"spacy": _spacy, "stanza": _stanza, "conllu": _conllu}
+def _prefix(model: str | None) -> Parser:
+    from pipeline.parsers.prefix import PrefixParser
+
+    return PrefixParser(model)
+
+
+PARSERS: dict[str, Callable[[str | None], Parser]] = {
+    "spacy": _spacy,
+    "stanza": _stanza,
+    "conllu": _conllu,
+    "prefix": _prefix,
+}

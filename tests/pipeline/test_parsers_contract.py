@@ -19,11 +19,12 @@ from tests.pipeline.parser_contract import HARD_TEXTS, assert_contract, assert_c
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A parser, the hard texts as it can be asked for them, and a document that it cannot take."""
+    """A parser, the hard texts as it can be asked for them, a document that it cannot take, and if it gives trees."""
 
     parser: Parser
     documents: Sequence[Document]
     bad: Document
+    trees: bool = True
 
 
 def spacy_case(folder: Path, request: pytest.FixtureRequest) -> Case:
@@ -66,6 +67,12 @@ def stanza_case(folder: Path, request: pytest.FixtureRequest) -> Case:
     return Case(parser, documents_of(HARD_TEXTS), BAD)
 
 
+def prefix_case(folder: Path, request: pytest.FixtureRequest) -> Case:
+    """Nothing but a text that is none can fail."""
+    half = documents_of({"bad": "half \ud83d a character"})[0]
+    return Case(load_parser("prefix"), documents_of(HARD_TEXTS), half, trees=False)
+
+
 BAD = documents_of({"bad": "A first paragraph.\n\nBOOM.\n\nA third."})[0]
 
 
@@ -78,6 +85,7 @@ CASES: dict[str, Callable[[Path, pytest.FixtureRequest], Case]] = {
     "spacy": spacy_case,
     "conllu": conllu_case,
     "stanza": stanza_case,
+    "prefix": prefix_case,
 }
 
 
@@ -96,7 +104,7 @@ def test_no_parser_is_forgotten() -> None:
 def test_hard_texts_keep_the_contract(case: Case) -> None:
     words, failed = case.parser.parse(case.documents)
     assert not failed
-    assert_contract(words, case.documents)
+    assert_contract(words, case.documents, case.trees)
     assert_covers(words, case.documents)
     count = dict(zip(*np.unique(words.document, return_counts=True), strict=True))
     by_name = {each.id.rpartition("#")[2]: count.get(place, 0) for place, each in enumerate(case.documents)}
@@ -111,7 +119,7 @@ def test_a_document_alone_parses_as_among_others(case: Case, name: str) -> None:
     together = rows(case.parser.parse(chosen)[0])
     alone = [row for document in chosen for row in rows(case.parser.parse([document])[0])]
     assert together == alone
-    assert_contract(case.parser.parse(chosen[:1])[0], chosen[:1])
+    assert_contract(case.parser.parse(chosen[:1])[0], chosen[:1], case.trees)
 
 
 def test_what_cannot_be_parsed_is_quarantined_alone(case: Case) -> None:
@@ -119,7 +127,7 @@ def test_what_cannot_be_parsed_is_quarantined_alone(case: Case) -> None:
     words, failed = case.parser.parse([beside[0], case.bad, beside[1]])
     assert list(failed) == ["bad"]
     assert len(failed["bad"]) > 10
-    assert_contract(words, beside)
+    assert_contract(words, beside, case.trees)
     assert_covers(words, beside)
     words, failed = case.parser.parse([case.bad])
     assert (len(words), list(failed)) == (0, ["bad"])

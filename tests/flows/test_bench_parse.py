@@ -1,0 +1,29 @@
+"""`valency bench parse` scores, times, and measures the left-to-right parser on the treebank's own words, too."""
+
+from pathlib import Path
+
+from flows.bench.parse import bench_parse
+from pipeline.parsers import load_parser
+
+TREEBANK = """\
+# newdoc id = one
+1\tBirds\tbird\tNOUN\t_\tNumber=Plur\t2\tnsubj\t_\t_
+2\tsing\tsing\tVERB\t_\t_\t0\troot\t_\tSpaceAfter=No
+3\t.\t.\tPUNCT\t_\t_\t2\tpunct\t_\t_
+
+"""
+
+
+def test_every_parser_is_scored_and_timed(tmp_path: Path) -> None:
+    (tmp_path / "x.conllu").write_text(TREEBANK)
+    gold = bench_parse(load_parser("conllu", str(tmp_path / "x.conllu")), tmp_path / "x.conllu")
+    assert (gold["parser"], gold["treebank"], gold["las"]) == ("conllu", "x.conllu", 100)
+    assert gold["words_per_second"] > 0
+    assert "gold_tokens" not in gold
+    prefix = bench_parse(load_parser("prefix"), tmp_path / "x.conllu")
+    assert prefix["words"] == prefix["sentences"] == 100
+    assert prefix["model_bytes"] <= 6_000_000
+    assert set(prefix["gold_tokens"]) == {
+        "upos", "feats", "arc_recall", "proposals_per_word", "arc_direction", "open_recall", "open_words",
+    }  # fmt: skip
+    assert prefix["words_per_processor_second"] > 0
