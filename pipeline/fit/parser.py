@@ -26,6 +26,7 @@ import spacy
 import srsly
 from spacy.attrs import NORM, ORTH
 from spacy.language import Language
+from spacy.pipeline import Morphologizer
 from spacy.pipeline.edit_tree_lemmatizer import EditTreeLemmatizer
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -223,6 +224,10 @@ def needed_strings(nlp: Language) -> list[str]:
     needed = {*spacy.blank("en").vocab.strings}
     for _, pipe in nlp.pipeline:
         needed |= {*getattr(pipe, "labels", ())}
+        if isinstance(pipe, Morphologizer):  # its labels hold the tag as well; spaCy keeps features, names and values
+            parts = [[part for part in label.split("|") if not part.startswith("POS=")] for label in pipe.labels]
+            needed |= {"|".join(each) for each in parts} | {part for each in parts for part in each}
+            needed |= {said for each in parts for part in each for said in part.split("=")}
         if isinstance(pipe, EditTreeLemmatizer):
             trees = srsly.msgpack_loads(pipe.trees.to_bytes())["trees"]
             needed |= {nlp.vocab.strings[tree[part]] for tree in trees for part in ("orig", "subst") if tree.get(part)}

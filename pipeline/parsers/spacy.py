@@ -52,19 +52,20 @@ class SpacyParser:
     name = "spacy"
 
     def __init__(self, model: str | None = None) -> None:
-        self._nlp, folder = load_model(model)
-        once_a_distinct_word(self._nlp)
-        if hasattr(self._nlp.tokenizer, "max_cache_size"):
-            self._nlp.tokenizer.max_cache_size = KNOWN_WORDS
-        files = ((path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*")) if path.is_file())
-        content = [(name, path) for name, path in files if "__pycache__" not in name and name != "README.md"]
+        self.nlp, folder = load_model(model)
+        once_a_distinct_word(self.nlp)
+        if hasattr(self.nlp.tokenizer, "max_cache_size"):
+            self.nlp.tokenizer.max_cache_size = KNOWN_WORDS
+        self.files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        named = ((path.relative_to(folder).as_posix(), path) for path in self.files)
+        content = [(name, path) for name, path in named if "__pycache__" not in name and name != "README.md"]
         self.digest = model_digest(content, CODE, [f"spacy {version('spacy')}"])
 
     def parse(self, documents: Sequence[Document]) -> tuple[Words, dict[str, str]]:
         """As Parser.parse. Memory grows until KNOWN_WORDS are met; after that a call's strings go at its end."""
         failed: dict[str, str] = {}
-        with self._nlp.memory_zone() if len(self._nlp.vocab) >= KNOWN_WORDS else nullcontext():
-            rows = Rows(self._nlp.vocab.strings)
+        with self.nlp.memory_zone() if len(self.nlp.vocab) >= KNOWN_WORDS else nullcontext():
+            rows = Rows(self.nlp.vocab.strings)
             for batch in batches(chunks(documents)):
                 docs = self._docs(batch, documents, failed)
                 rows.add([(chunk, doc) for chunk, doc in zip(batch, docs, strict=True) if doc is not None])
@@ -74,7 +75,7 @@ class SpacyParser:
         """Parsed chunks. If the batch fails, each is tried alone; a document whose chunk fails is noted in `failed`."""
         texts = chain(map(self._input, batch), [FILLER])
         try:
-            docs: list[Doc | None] = [*self._nlp.pipe(texts, batch_size=len(batch) + 1)]
+            docs: list[Doc | None] = [*self.nlp.pipe(texts, batch_size=len(batch) + 1)]
             return docs[: len(batch)]
         except BROKEN:
             raise
@@ -90,9 +91,9 @@ class SpacyParser:
             return chunk.text
         ends = [*(run.end() for run in RUN.finditer(chunk.text)), len(chunk.text)]
         parts = [chunk.text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        tokens = [token for part in parts for token in self._nlp.tokenizer(part)]
+        tokens = [token for part in parts for token in self.nlp.tokenizer(part)]
         words, spaces = [token.text for token in tokens], [bool(token.whitespace_) for token in tokens]
-        return Doc(self._nlp.vocab, words=words, spaces=spaces)
+        return Doc(self.nlp.vocab, words=words, spaces=spaces)
 
 
 def load_model(model: str | None) -> tuple[Language, Path]:

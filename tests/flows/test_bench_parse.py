@@ -27,3 +27,15 @@ def test_every_parser_is_scored_and_timed(tmp_path: Path) -> None:
         "upos", "feats", "arc_recall", "proposals_per_word", "arc_direction", "open_recall", "open_words",
     }  # fmt: skip
     assert prefix["words_per_processor_second"] > 0
+    spacy = bench_parse(load_parser("spacy"), tmp_path / "x.conllu")
+    assert spacy["model_bytes"] <= 12_000_000
+    assert spacy["gold_tokens"] == {"upos": 100, "lemma": 100, "uas": 100, "las": 100}
+    wrong = TREEBANK.replace("\tnsubj\t", "\tobj\t").replace("VERB", "NOUN")
+    (tmp_path / "x.conllu").write_text(wrong)
+    gold_tokens = bench_parse(load_parser("spacy"), tmp_path / "x.conllu")["gold_tokens"]
+    assert {name: round(value) for name, value in gold_tokens.items()} == {
+        "upos": 67,
+        "lemma": 100,
+        "uas": 100,
+        "las": 67,
+    }

@@ -29,14 +29,14 @@ class Case:
 
 def spacy_case(folder: Path, request: pytest.FixtureRequest) -> Case:
     parser = load_parser("spacy")
-    tokenizer = parser._nlp.tokenizer  # type: ignore[attr-defined]
+    tokenizer = parser.nlp.tokenizer  # type: ignore[attr-defined]
 
     def fragile(text: str) -> object:
         _no_boom(text)
         return tokenizer(text)
 
-    parser._nlp.tokenizer = fragile  # type: ignore[attr-defined]
-    parser._nlp.tokenizer.vocab = tokenizer.vocab  # type: ignore[attr-defined]
+    parser.nlp.tokenizer = fragile  # type: ignore[attr-defined]
+    parser.nlp.tokenizer.vocab = tokenizer.vocab  # type: ignore[attr-defined]
     return Case(parser, documents_of(HARD_TEXTS), BAD)
 
 

@@ -82,7 +82,7 @@ def fragile() -> SpacyParser:
         return doc
 
     parser = SpacyParser()
-    parser._nlp.add_pipe("breaks_on_boom", last=True)
+    parser.nlp.add_pipe("breaks_on_boom", last=True)
     return parser
 
 
@@ -102,7 +102,7 @@ def test_distinct_words_get_what_every_word_would(parser: SpacyParser) -> None:
     plain, _ = load_model(None)
     texts = [text for text in HARD_TEXTS.values() if len(text) < 5_000]
     columns = ["LEMMA", "POS", "MORPH", "HEAD", "DEP", "SENT_START"]
-    for ours, theirs in zip(parser._nlp.pipe(texts), plain.pipe(texts), strict=True):
+    for ours, theirs in zip(parser.nlp.pipe(texts), plain.pipe(texts), strict=True):
         assert ours.tensor.tobytes() == theirs.tensor.tobytes()
         assert [token.lemma_ for token in ours] == [token.lemma_ for token in theirs]
         assert ours.to_array(columns).tolist() == theirs.to_array(columns).tolist()
@@ -111,11 +111,11 @@ def test_distinct_words_get_what_every_word_would(parser: SpacyParser) -> None:
 def test_strings_are_forgotten_after_a_call(parser: SpacyParser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.parsers.spacy.KNOWN_WORDS", 0)
     parser.parse(documents_of({"d": "Warm up."}))
-    before = len(parser._nlp.vocab.strings)
+    before = len(parser.nlp.vocab.strings)
     words, _ = parser.parse(documents_of({"d": " ".join(f"xq{number}vb" for number in range(3_000))}))
     assert len(words.text.values) >= 3_000
-    assert len(parser._nlp.vocab.strings) == before
-    assert "xq17vb" not in parser._nlp.vocab.strings
+    assert len(parser.nlp.vocab.strings) == before
+    assert "xq17vb" not in parser.nlp.vocab.strings
     assert words.text[17] == "xq17vb", "what was returned outlives spaCy's strings"
 
 
