@@ -11,9 +11,10 @@ from pipeline.corpus import sample_corpus
 @pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_all_rates_are_of_the_same_words() -> None:
-    result = bench_preprocess([sample_corpus() / "story"], limit_words=1_500, shards=4)
+    # so many shards that two workers have a steady state, whichever of them is the quicker
+    result = bench_preprocess([sample_corpus()], limit_words=5_000, shards=12)
     words, rate, bare = (result[name] for name in ("words", "words_per_second", "bare_words_per_second"))
-    assert 1_500 <= words < 6_000
+    assert 5_000 <= words < 12_000
     assert rate > 0 < bare
     assert result["overhead"] == pytest.approx(bare / rate, rel=0.02)
     assert result["speedup_2_workers"] == pytest.approx(result["words_per_second_2_workers"] / rate, rel=0.02)

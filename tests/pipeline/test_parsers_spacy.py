@@ -187,5 +187,5 @@ def test_real_articles_keep_the_contract(valency_data: Path, parser: SpacyParser
 @pytest.mark.slow
 def test_the_shipped_model_is_as_good_as_when_it_was_made(valency_data: Path, parser: SpacyParser) -> None:
     scores = score_parser(parser, valency_data / "ud_english_ewt" / "en_ewt-ud-test.conllu")
-    measured = {"words": 98.87, "sentences": 85.81, "upos": 93.62, "lemma": 95.22, "uas": 83.71, "las": 80.66}
+    measured = {"words": 99.18, "sentences": 86.57, "upos": 94.68, "lemma": 95.67, "uas": 85.37, "las": 82.52}
     assert {name: scores[name] for name in measured} == pytest.approx(measured, abs=0.1)
