@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def reuse_words(cache: Path | None, corpora: Sequence[str], condition: str | None, json_file: Path | None) -> None:
-    """A layer of the kinds for which the condition holds; None: all of them."""
-    from pipeline.bonds import BOND_KINDS, BondConfig
-    from pipeline.rebond import kinds_where
+    """A layer of the kinds for which the condition holds (None: all of them), its other settings as the cache's."""
+    from pipeline.bonds import BOND_KINDS
+    from pipeline.rebond import config_of, kinds_where
 
     if cache is None:
         raise ValueError("--bonds chooses kinds for words that are cached; name their cache with --reuse")
     if corpora:
         raise ValueError("--reuse takes the words of the cache; leave the corpora out, or --reuse")
     kinds = kinds_where(cache, condition) if condition else tuple(BOND_KINDS)
-    _rebond(cache, replace(BondConfig(), kinds=kinds), json_file)
+    _rebond(cache, replace(config_of(cache), kinds=kinds, control="", control_seed=0), json_file)
 
 
 def control(

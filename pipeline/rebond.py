@@ -42,9 +42,9 @@ def rebond(
 
 
 def config_of(cache: str | Path) -> BondConfig:
-    """The settings of the cache's current bonds; where this program has other settings than their maker, its own."""
+    """The settings of the cache's current bonds; this program's own where it has other ones, or there are no bonds."""
     opened = Cache.open(cache)
-    said = opened.layers().get(opened.layer("bonds"), {}).get("settings")
+    said = opened.layers().get(opened.current().get("bonds", ""), {}).get("settings")
     if not isinstance(said, dict) or set(said) != {field.name for field in fields(BondConfig)}:
         return BondConfig()
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

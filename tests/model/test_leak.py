@@ -1,19 +1,16 @@
 """Law 1 at the level of logits: honest annotators pass, planted leaks are caught where they enter."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from model import masks, views
 from model.config import ModelConfig
-from model.context import Context
 from model.evaluate.leak import Annotator, LeakResult, WholeWordTags, measure_leak, randomised
+from model.evaluate.planted import Leaky, cap_per_key, content_seed, full_tag_early, length_told, next_sentence
 from model.transformer import Decoder
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import Attributes, PrefixAnnotator
@@ -34,39 +31,9 @@ def leak_of(annotator: Annotator, heads: tuple[str, ...] = VIEWS, long_words: bo
     return measure_leak(decoder, annotator, documents, closers=STOPS, cuts=8, length=64)
 
 
-class Planted:
-    """The toy annotator with a leak in it."""
-
-    def __init__(self, change: Callable[[NDArray[np.int32], Attributes], Attributes]) -> None:
-        self.change = change
-
-    def annotate(self, ids: NDArray[np.int32]) -> Attributes:
-        return self.change(ids, ToyAnnotator().annotate(ids))
-
-
-def next_sentence(_ids: NDArray[np.int32], honest: Attributes) -> Attributes:
-    """A piece knows already that its successor begins a sentence."""
-    ahead = np.append(honest.sentence_start[1:], honest.sentence_start[-1:])
-    here = np.arange(len(ahead))
-    return replace(honest, sentence_start=np.where(ahead > here, here, honest.sentence_start).astype(np.int32))
-
-
 def closed_too_early(_ids: NDArray[np.int32], honest: Attributes) -> Attributes:
     """A word counts as closed when it has begun."""
     return replace(honest, closed_word=honest.last_word + 1)
-
-
-def length_told(ids: NDArray[np.int32], honest: Attributes) -> Attributes:
-    """A tag that depends on how long the document is."""
-    return replace(honest, input_tag=np.where(honest.input_tag < 17, len(ids) % 17, 17).astype(np.uint8))
-
-
-def content_seeded(ids: NDArray[np.int32], honest: Attributes) -> Attributes:
-    """Sentence starts drawn under a seed from the whole document."""
-    starts = np.random.default_rng(int(ids.sum())).integers(0, 20, size=len(ids))
-    return replace(
-        honest, sentence_start=np.minimum(np.maximum.accumulate(starts), np.arange(len(ids))).astype(np.int32)
-    )
 
 
 def test_an_honest_annotator_leaks_nothing() -> None:
@@ -83,42 +50,34 @@ def test_long_words_leak_nothing_either() -> None:
     ("annotator", "said"),
     [
         (WholeWordTags(ToyAnnotator()), "input_tag at piece"),
-        (Planted(next_sentence), "sentence_start at piece"),
-        (Planted(closed_too_early), "key_tag at piece"),
-        (Planted(length_told), "input_tag at piece"),
-        (Planted(content_seeded), "sentence_start at piece"),
+        (Leaky(ToyAnnotator(), next_sentence), "sentence_start at piece"),
+        (Leaky(ToyAnnotator(), closed_too_early), "key_tag at piece"),
+        (Leaky(ToyAnnotator(), length_told), "input_tag at piece"),
+        (Leaky(ToyAnnotator(), content_seed), "sentence_start at piece"),
     ],
     ids=["whole-word tag", "next sentence", "closed too early", "length", "content seed"],
 )
 def test_planted_leaks_are_caught_as_attributes_and_in_the_logits(annotator: Annotator, said: str) -> None:
     # Long words, since within 16 pieces anchors show an open word whatever its tag.
-    result = leak_of(annotator, long_words=isinstance(annotator, Planted) and annotator.change is closed_too_early)
+    result = leak_of(annotator, long_words=isinstance(annotator, Leaky) and annotator.change is closed_too_early)
     assert not result.leak_free
     assert result.first_violation is not None
     assert said in result.first_violation
     assert result.max_change > 1e-6
 
 
-def test_a_mask_that_shows_full_tags_too_early_is_caught_at_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    def whole(context: Context) -> torch.Tensor:
-        return context.key_tag[:, None, :].expand(-1, context.key_tag.shape[1], -1)
-
-    monkeypatch.setattr(Context, "seen_tag", whole)
-    result = leak_of(ToyAnnotator(), heads=("pos",), long_words=True)
+def test_a_mask_that_shows_full_tags_too_early_is_caught_at_its_keys() -> None:
+    with full_tag_early():
+        result = leak_of(ToyAnnotator(), heads=("pos",), long_words=True)
     assert result.first_violation is not None
     assert "set of visible keys" in result.first_violation
     assert "'pos'" in result.first_violation
     assert result.max_change > 1e-6
 
 
-def test_a_cap_per_key_is_caught_at_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A key that more than 12 pieces of the row see is dropped: counting them looks ahead.
-    def capped(context: Context, _count: int) -> torch.Tensor:
-        seen = masks.pos(context, 0) & views.allowed(context)
-        return seen & (seen.sum(1, keepdim=True) <= 12)
-
-    monkeypatch.setitem(masks.MASKS, "pos", masks.MASKS["pos"]._replace(fast=capped))
-    result = leak_of(ToyAnnotator(), heads=("pos",))
+def test_a_cap_per_key_is_caught_at_its_keys() -> None:
+    with cap_per_key():
+        result = leak_of(ToyAnnotator(), heads=("pos",))
     assert result.first_violation is not None
     assert "set of visible keys" in result.first_violation
     assert result.max_change > 1e-6

@@ -104,6 +104,9 @@ def test_the_commands(tmp_path: Path) -> None:
     done = valency("preprocess", "--reuse", "cache", "--bonds", "kind != 'dependency'", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "dependency" not in kinds_in(tmp_path / "cache")
+    rebond(tmp_path / "cache", BondConfig(cohesion_reach=1, control="random-keys"))
+    done = valency("preprocess", "--reuse", "cache", "--bonds", "kind = 'role'", cwd=tmp_path)
+    assert config_of(tmp_path / "cache") == BondConfig(kinds=("role",), cohesion_reach=1), "its settings, no control"
     for words, said in (
         (["control", "cache", "--by", "chance"], "choose one of"),
         (["control", "cache", "--by", "random-keys", "--like", "near"], "unknown bond kind"),
