@@ -70,17 +70,21 @@ def parse(
 @bench.command()
 def bonds(
     conllu: Annotated[Path, typer.Option(help="A treebank file with gold annotation; its raw text is parsed again.")],
-    parser: Annotated[str, typer.Option(help="spacy or stanza; conllu: the gold trees themselves.")] = "spacy",
+    parser: Annotated[str, typer.Option(help="spacy, stanza, prefix; conllu: the gold trees themselves.")] = "spacy",
     model: Annotated[str | None, typer.Option(help="The parser's model; none: the shipped one.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random pairs.")] = 0,
+    kind: Annotated[str | None, typer.Option(help="open: how many arcs the next word finds among open words.")] = None,
     json_file: Json = None,
 ) -> None:
     """Share of a treebank's arcs that bonds keep, by bonds a word, against windows and random pairs."""
     from flows.bench.bonds import bench_bonds
+    from flows.bench.open import bench_open
     from pipeline.parsers import load_parser
 
+    if kind not in (None, "open"):
+        raise ValueError(f"kind {kind!r} has no benchmark of its own; give open, or leave it out for those of arcs")
     loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
-    _end(bench_bonds(conllu, loaded, seed), json_file)
+    _end(bench_open(conllu, loaded) if kind else bench_bonds(conllu, loaded, seed), json_file)
 
 
 @bench.command()

@@ -54,7 +54,7 @@ def bench_bonds(treebank: Path, parser: Parser, seed: int = 0) -> dict[str, Any]
         config = replace(base, kinds=ARC_KINDS, dependency_cap=cap)
         row, found_at[cap] = _point(words, arcs, _pairs(words, config))
         frontier.append({"cap": cap, **row, **_controls(words, arcs, row["bonds_per_word"], chance)})
-    every = [{"cap": cap, **_kept(words, arcs, replace(base, dependency_cap=cap))} for cap in CAPS]
+    every = [{"cap": cap, **kept(words, arcs, replace(base, dependency_cap=cap))} for cap in CAPS]
     at_9, at_6 = (_best(frontier, most) for most in (9.0, 6.0))
     cap = at_9["cap"] if at_9 else CAPS[-1]
     relations = [gold.relation[row].partition(":")[0] for row in arcs.gold.tolist()]
@@ -67,8 +67,8 @@ def bench_bonds(treebank: Path, parser: Parser, seed: int = 0) -> dict[str, Any]
         "recall_at_9": at_9["arc_recall"] if at_9 else None,
         "recall_at_6": at_6["arc_recall"] if at_6 else None,
         "frontier": frontier,
-        "shipped": {"cap": base.dependency_cap, **_kept(words, arcs, base)},
-        "parse_only": _kept(words, arcs, replace(base, kinds=("dependency",), dependency_cap=1)),
+        "shipped": {"cap": base.dependency_cap, **kept(words, arcs, base)},
+        "parse_only": kept(words, arcs, replace(base, kinds=("dependency",), dependency_cap=1)),
         "two_words_only": _point(words, arcs, np.empty(0, np.int64))[0],
         "oracle": _oracle(words, arcs),
         "all_kinds": every,
@@ -78,7 +78,8 @@ def bench_bonds(treebank: Path, parser: Parser, seed: int = 0) -> dict[str, Any]
     }
 
 
-def _kept(words: Words, arcs: GoldArcs, config: BondConfig) -> dict[str, float]:
+def kept(words: Words, arcs: GoldArcs, config: BondConfig) -> dict[str, float]:
+    """Bonds a word and recall of arcs with these settings."""
     return _point(words, arcs, _pairs(words, config))[0]
 
 

@@ -14,6 +14,7 @@ from pipeline.bonds.cohesion import cohesion_bonds
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.dependency import dependency_bonds
 from pipeline.bonds.escape import escape_bonds
+from pipeline.bonds.open import open_bonds
 from pipeline.bonds.pairs import merge
 from pipeline.bonds.role import role_bonds
 from pipeline.records import Bonds, Words
@@ -26,6 +27,7 @@ BOND_KINDS: dict[str, Callable[[Words, BondConfig], Bonds]] = {
     "dependency": dependency_bonds,
     "cohesion": cohesion_bonds,
     "escape": escape_bonds,
+    "open": open_bonds,
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 AT_LEAST_ONE = (
     *("hops", "role_cap", "binding_cap", "dependency_cap", "cohesion_cap", "cohesion_reach"),
-    *("escape_cap", "escape_sentences", "escape_every"),
+    *("escape_cap", "escape_sentences", "escape_every", "open_cap"),
 )
 
 BINDING_RULES = ("agreement", "local domain", "command", "later nouns", "names", "salience")
@@ -44,6 +44,10 @@ class BondConfig:
     """Most earlier nouns of one noun: mentions of itself first, then its relatives, the nearest first."""
     cohesion_similarity: float = 0.7
     """Least similarity (Lin 1998; 0 to 1) that makes relatives of two nouns; above 1, there are none."""
+    open_cap: int = 8
+    """Most open words of one position, the likeliest first."""
+    open_reach: int = 2
+    """How many sentences after its own a bracket or quotation may stay open."""
     control: str = ""
     """One of pipeline.controls.CONTROLS to put in place of the true bonds; empty for none."""
     control_seed: int = 0
