@@ -9,8 +9,10 @@ nothing but the arcs behind them; `--parser prefix`: words and arcs strictly lef
                      part of the same word of the parser's. A gold word is whatever words of the parser's share a
                      character with it
     open_words       open words at a position, on average
-    window_recall    the same with as many of the words right before the position instead
+    near_recall      the same where the two words before the position, which every view sees, count as open as well
+    window_recall    share that as many words right before the position find instead
 
+`doubt`: the same for settings with `open_doubt`, which are those of the mode `causal`.
 `by_rule`, at the shipped cap: open words a position that the rule gives, the share of all arcs that it finds
 (`arc_recall`), and the share of its pairs that are arcs (`precision`). `added`: recall and bonds a word of every kind
 that ships (as `valency bench bonds` counts them), without and with open bonds.
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from flows.bench.bonds import kept
 from pipeline.bonds import BondConfig, bonds_of
+from pipeline.bonds.chance import SEEN
 from pipeline.fit.attachment import gold_and_parsed
 from pipeline.overlap import GoldArcs, gold_arcs
 from pipeline.parsers import Parser
@@ -37,7 +40,10 @@ def bench_open(treebank: Path, parser: Parser) -> dict[str, Any]:
     """Measure on one CoNLL-U file. ValueError if the file is no sound treebank."""
     gold, words = gold_and_parsed(treebank, parser)
     arcs, base = gold_arcs(gold, words), BondConfig(kinds=("open",))
-    frontier = [{"cap": cap, **_point(words, arcs, replace(base, open_cap=cap))} for cap in CAPS]
+    frontier, doubt = (
+        [{"cap": cap, **_point(words, arcs, replace(base, open_cap=cap, open_doubt=doubt))} for cap in CAPS]
+        for doubt in (False, True)
+    )
     every = BondConfig()
     return {
         "treebank": treebank.name,
@@ -46,6 +52,7 @@ def bench_open(treebank: Path, parser: Parser) -> dict[str, Any]:
         "arcs": len(arcs),
         "shipped": {"cap": base.open_cap, **_point(words, arcs, base)},
         "frontier": frontier,
+        "doubt": doubt,
         "by_rule": _by_rule(words, arcs, bonds_of(words, base)),
         "added": {
             "without": kept(words, arcs, every),
@@ -60,6 +67,7 @@ def _point(words: Words, arcs: GoldArcs, config: BondConfig) -> dict[str, float]
     return {
         "open_words": round(len(pairs) / len(words), 3),
         "open_recall": round(float(arcs.found(0, pairs, len(words)).mean()), 4),
+        "near_recall": round(float(arcs.found(SEEN, pairs, len(words)).mean()), 4),
         "window_recall": round(float(arcs.found(0, before, len(words)).mean()), 4),
     }
 

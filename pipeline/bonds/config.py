@@ -46,6 +46,8 @@ class BondConfig:
     """Least similarity (Lin 1998; 0 to 1) that makes relatives of two nouns; above 1, there are none."""
     open_cap: int = 8
     """Most open words of one position, the likeliest first."""
+    open_doubt: bool = False
+    """Does a word stay open for one word more behind a nominal head? For parsers that read left to right."""
     open_reach: int = 2
     """How many sentences after its own a bracket or quotation may stay open."""
     control: str = ""
@@ -72,7 +74,8 @@ class BondConfig:
             raise ValueError(f"binding_without names {min(unknown)!r}; known rules: {', '.join(BINDING_RULES)}")
         if not 0 < self.binding_chance < 1:
             raise ValueError(f"binding_chance is {self.binding_chance}; give a chance between 0 and 1, such as 0.01")
-        if self.binding_reach < 0:
-            raise ValueError(f"binding_reach is {self.binding_reach}; give 0 (its own sentence) or more")
+        for name in ("binding_reach", "open_reach"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 0 (its own sentence) or more")
         if len(set(self.kinds)) != len(self.kinds):
             raise ValueError(f"kinds names a kind twice: {', '.join(self.kinds)}")

@@ -17,6 +17,8 @@ itself no longer open. What it waits for is the rule:
 `open clause`                       a verb that lacks nothing: adjuncts and conjuncts may follow
 `open phrase`                       any other content word at the right edge of what has been said
 `open bracket`, `open quotation`    also of earlier sentences (pipeline.bonds.brackets)
+`head in doubt`                     with `open_doubt`, a word right behind whose nominal head the text may go on with
+                                    the true one: "the school" | "bus". For parsers that have not seen it
 
 Of more than `open_cap` the likeliest stay, by the share of such pairs that are arcs; of equals the nearest.
 """
@@ -60,8 +62,11 @@ GOES_ON: dict[str, str] = {
     **dict.fromkeys(("VERB", "AUX"), "open clause"),
 }
 """By tag, what may go on behind a word that has its head. Other words take nothing more."""
-RULES = (*dict.fromkeys([*WAITS.values(), *GOES_ON.values()]), "open bracket", "open quotation", "lacks a role")
-BRACKET, CLAUSE, LACKS = RULES.index("open bracket"), RULES.index("open clause"), RULES.index("lacks a role")
+DOUBTFUL = tuple(UPOS.index(tag) for tag in ("NOUN", "PROPN", "ADJ", "NUM", "SYM", "X"))
+"""Tags of heads that may prove to be modifiers themselves."""
+MORE = ("open bracket", "open quotation", "head in doubt", "lacks a role")
+RULES = (*dict.fromkeys([*WAITS.values(), *GOES_ON.values()]), *MORE)
+BRACKET, CLAUSE, DOUBT, LACKS = map(RULES.index, ("open bracket", "open clause", "head in doubt", "lacks a role"))
 NEAR = (1, 2, 3, 4, 6, 9, 16)
 """Distances, in words, at which a new column of CHANCE begins."""
 CHANCE: dict[str, tuple[int, ...]] = {
@@ -80,15 +85,18 @@ CHANCE: dict[str, tuple[int, ...]] = {
     "open phrase": (7, 19, 16, 11, 6, 4, 2),
     "open bracket": (41, 20, 17, 15, 4, 2, 1),
     "open quotation": (38, 23, 16, 10, 4, 2, 0),
+    "head in doubt": (0, 10, 10, 10, 10, 10, 10),
 }
-"""By rule and distance, how many in a hundred such pairs are arcs in EWT train (gold trees)."""
+"""By rule and distance, how many in a hundred such pairs are arcs in EWT train (gold trees); in doubt: EWT dev, parser
+`prefix`, all distances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Words that are open for a while: at the queries key + 1 … end. Sorted by key."""
+    """Words that are open for a while: at the queries begin … end. Sorted by key."""
 
     key: Rows
+    begin: Rows
     end: Rows
     rule: NDArray[np.int64]
     """Position in RULES."""
@@ -99,8 +107,8 @@ class Spans:
 def open_bonds(words: Words, config: BondConfig) -> Bonds:
     """At most `config.open_cap` bonds a word, the likeliest first. O(W · open words), O(W · REACH) at worst."""
     row, end, quotation = openers(words, config.open_reach)
-    marks = Spans(row, end, BRACKET + quotation, FARTHEST)
-    spans, lacks = (_word_spans(words, row), marks), lacking(words)
+    marks = Spans(row, row + 1, end, BRACKET + quotation, FARTHEST)
+    spans, lacks = (*_word_spans(words, row, config.open_doubt), marks), lacking(words)
     chance = np.array([CHANCE.get(rule, (0,) * len(NEAR)) for rule in RULES], dtype=np.float32)
     queries, keys, rules = [], [], []
     for begin in range(0, len(words) or 1, BLOCK):
@@ -117,8 +125,8 @@ def open_bonds(words: Words, config: BondConfig) -> Bonds:
     return make_bonds("open", np.concatenate(queries), np.concatenate(keys), Strings(code, RULES[:LACKS] + lacks.texts))
 
 
-def _word_spans(words: Words, marks: Rows) -> Spans:
-    """How long each word is open, those that open a bracket or quotation left out."""
+def _word_spans(words: Words, marks: Rows, doubt: bool) -> list[Spans]:
+    """How long each word is open, those that open a bracket or quotation left out; and whose head is in doubt."""
     row, head = np.arange(len(words)), words.head.astype(np.int64)
     later = head > row
     waits, goes_on = (np.array([_number(table, tag) for tag in UPOS]) for table in (WAITS, GOES_ON))
@@ -127,7 +135,15 @@ def _word_spans(words: Words, marks: Rows) -> Spans:
     end = _ends(words)
     rule[marks] = -1
     key = np.flatnonzero((rule >= 0) & (end > row))
-    return Spans(key, end[key], rule[key], REACH)
+    spans = [Spans(key, key + 1, end[key], rule[key], REACH)]
+    if doubt:
+        key = np.flatnonzero(later & (end == head) & (rule >= 0))
+        after = head[key] + 1  # one word more, if the sentence has it
+        good = np.isin(words.upos[head[key]], DOUBTFUL) & (after < len(words)) & (after - key <= REACH)
+        good[good] = words.sentence_first()[after[good]] <= key[good]
+        key, after = key[good], after[good]
+        spans.append(Spans(key, after, after, np.full(len(key), DOUBT), REACH))
+    return spans
 
 
 def _number(table: dict[str, str], tag: str) -> int:
@@ -161,9 +177,8 @@ def _pairs(spans: tuple[Spans, ...], begin: int, stop: int) -> tuple[Rows, Rows,
     queries, keys, rules = [], [], []
     for span in spans:
         some = slice(*np.searchsorted(span.key, (begin - span.farthest, stop)))
-        key, end, rule = span.key[some], span.end[some], span.rule[some]
-        owner, query = ranges(np.maximum(key + 1, begin), np.minimum(end + 1, stop))
+        owner, query = ranges(np.maximum(span.begin[some], begin), np.minimum(span.end[some] + 1, stop))
         queries.append(query)
-        keys.append(key[owner])
-        rules.append(rule[owner])
+        keys.append(span.key[some][owner])
+        rules.append(span.rule[some][owner])
     return np.concatenate(queries), np.concatenate(keys), np.concatenate(rules)

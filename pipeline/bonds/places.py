@@ -21,8 +21,11 @@ def places(words: Words) -> NDArray[np.int64]:
     """int64 [W]: place of each dependent of a verb, as a position in arguments.POSITIONS; -1 for none. O(W)."""
     values = words.relation.values
     base = [value.partition(":")[0] for value in values]
-    named = [-1 if v in NO_PLACE else PASSIVE.get(v, PLACE_OF.get(v, PLACE_OF.get(b, -1))) for v, b in zip(values, base)]
-    told = np.array([UNNAMED if value == "dep" else place for value, place in zip(values, named, strict=True)], np.int64)
+    named = [PASSIVE.get(v, PLACE_OF.get(v, PLACE_OF.get(b, -1))) for v, b in zip(values, base, strict=True)]
+    named = [-1 if value in NO_PLACE else place for value, place in zip(values, named, strict=True)]
+    told = np.array(
+        [UNNAMED if value == "dep" else place for value, place in zip(values, named, strict=True)], np.int64
+    )
     place = told[words.relation.code] if len(words) else np.zeros(0, np.int64)
     row, head = np.arange(len(words)), words.head.astype(np.int64)
     nominal, verb = np.isin(words.upos, NOMINAL), words.upos == UPOS_INDEX["VERB"]
