@@ -19,6 +19,7 @@ LINE: dict[str, str] = {
     "cohesion": "#009E73",
     "open": "#CC79A7",
     "escape": "#E69F00",
+    "blocked": "#000000",
 }
 """Colour of a kind's arcs."""
 INK: dict[str, str] = {
@@ -28,9 +29,10 @@ INK: dict[str, str] = {
     "cohesion": "#00694D",
     "open": "#92406D",
     "escape": "#7A5400",
+    "blocked": "#000000",
 }
 """Colour of a kind's labels."""
-DASH: dict[str, str] = {"binding": "7 3", "cohesion": "2 3", "open": "9 3 2 3", "escape": "1 4"}
+DASH: dict[str, str] = {"binding": "7 3", "cohesion": "2 3", "open": "9 3 2 3", "escape": "1 4", "blocked": "3 6"}
 
 FONT = "'DejaVu Sans', Verdana, 'Noto Sans', sans-serif"
 WORD_SIZE, LABEL_SIZE, TAG_SIZE = 16, 11, 10

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS: tuple[str, ...] = ("role", "binding", "dependency", "cohesion", "open", "escape")
-"""The kinds of bond; a bond's `kind` is a position in this table."""
+KINDS: tuple[str, ...] = ("role", "binding", "dependency", "cohesion", "open", "escape", "blocked")
+"""The kinds of bond; a bond's `kind` is a position in this table. `blocked` pairs are those that may not attend."""
 
 
 @dataclass(frozen=True, slots=True)

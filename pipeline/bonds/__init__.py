@@ -8,14 +8,19 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from lexicons import tables_digest
 from pipeline.bonds.binding import binding_bonds
+from pipeline.bonds.blocked import blocked_bonds
+from pipeline.bonds.causal import CAUSAL_KINDS
 from pipeline.bonds.cohesion import cohesion_bonds
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.dependency import dependency_bonds
 from pipeline.bonds.escape import escape_bonds
+from pipeline.bonds.modes import mode_of
 from pipeline.bonds.open import open_bonds
-from pipeline.bonds.pairs import merge
+from pipeline.bonds.pairs import canonical, merge
 from pipeline.bonds.role import role_bonds
 from pipeline.records import Bonds, Words
 
@@ -28,21 +33,32 @@ BOND_KINDS: dict[str, Callable[[Words, BondConfig], Bonds]] = {
     "cohesion": cohesion_bonds,
     "escape": escape_bonds,
     "open": open_bonds,
+    "blocked": blocked_bonds,
 }
+"""Every kind; those that ship are named in BondConfig, the others are there to be asked for."""
 
 
 def bonds_of(words: Words, config: BondConfig) -> Bonds:
     """The bonds of annotated words, of every kind that the settings name, sorted by query, key, kind.
 
     No bond leaves its document, and a document's bonds do not depend on its neighbours. O(W · caps).
-    Raises ValueError for an unknown kind.
+    Raises ValueError for an unknown kind or mode.
     """
+    mode = mode_of(config.mode) if config.mode else None
+    makers = CAUSAL_KINDS if mode and mode.causal else BOND_KINDS
     for kind in config.kinds:
-        if kind not in BOND_KINDS:
-            near = difflib.get_close_matches(kind, BOND_KINDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known kinds: {', '.join(BOND_KINDS)}"
+        if kind not in makers:
+            near = difflib.get_close_matches(kind, makers, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known kinds: {', '.join(makers)}"
             raise ValueError(f"unknown bond kind {kind!r}; {hint}")
-    return merge([BOND_KINDS[kind](words, config) for kind in config.kinds])
+    bonds = merge([makers[kind](words, config) for kind in config.kinds])
+    if mode and mode.sentences is not None:
+        apart = np.abs(words.sentence[bonds.query] - words.sentence[bonds.key])
+        near = np.flatnonzero(apart < mode.sentences)
+        bonds = Bonds(
+            query=bonds.query[near], key=bonds.key[near], kind=bonds.kind[near], rule=canonical(bonds.rule.take(near))
+        )
+    return bonds
 
 
 def rules_digest(config: BondConfig) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 AT_LEAST_ONE = (
     *("hops", "role_cap", "binding_cap", "dependency_cap", "cohesion_cap", "cohesion_reach"),
-    *("escape_cap", "escape_sentences", "escape_every", "open_cap"),
+    *("escape_cap", "escape_sentences", "escape_every", "open_cap", "blocked_cap"),
 )
 
 BINDING_RULES = ("agreement", "local domain", "command", "later nouns", "names", "salience")
@@ -50,6 +50,10 @@ class BondConfig:
     """Does a word stay open for one word more behind a nominal head? For parsers that read left to right."""
     open_reach: int = 2
     """How many sentences after its own a bracket or quotation may stay open."""
+    blocked_cap: int = 8
+    """Most forbidden pairs of one word, the nearest first."""
+    mode: str = ""
+    """The mode whose settings these are: a name in pipeline.bonds.modes.MODES; empty for none."""
     control: str = ""
     """One of pipeline.controls.CONTROLS to put in place of the true bonds; empty for none."""
     control_seed: int = 0

@@ -54,7 +54,7 @@ def escape_bonds(words: Words, config: BondConfig) -> Bonds:
         rules.append(np.full(len(good), pair))
         worth.append(odds[good])
     for number, (query, key) in enumerate(
-        (_to_first(words, config.escape_sentences), _long(words, config.escape_every))
+        (_to_first(words, config.escape_sentences), long_edges(words, config.escape_every))
     ):
         queries.append(query)
         keys.append(key)
@@ -135,7 +135,7 @@ def _to_first(words: Words, every: int) -> tuple[Rows, Rows]:
     return head[far], first[far]
 
 
-def _long(words: Words, every: int) -> tuple[Rows, Rows]:
+def long_edges(words: Words, every: int) -> tuple[Rows, Rows]:
     """Every so many words of a document one edge to an earlier word, drawn from the position alone."""
     index = words.index().astype(np.int64)
     query = np.flatnonzero((index % every == 0) & (index > SEEN))
