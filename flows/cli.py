@@ -42,6 +42,9 @@ Shards = Annotated[int, typer.Option(help="Shards of a new cache; a setting of t
 Parser = Annotated[str, typer.Option(help="Parser of the bonds layer: spacy, stanza, conllu, prefix.")]
 Model = Annotated[str | None, typer.Option(help="The parser's model, by name or folder; none: the shipped one.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the models of a language for stanza first.")]
+Mode = Annotated[
+    str | None, typer.Option(help="full, pos_only, features_only, none, syntax, near, causal: docs/bonds.md.")
+]
 TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="A tokenizer.json; none: the shipped one.")]
 
 
@@ -90,13 +93,14 @@ def preprocess(
     bonds: Annotated[
         str | None, typer.Option(help="With --reuse: which kinds, as a condition of SQL: \"kind != 'cohesion'\".")
     ] = None,
+    mode: Mode = None,
     json_file: Json = None,
 ) -> None:
     """Text to words, features, bonds, statistics and pieces, cached in Parquet; what is cached costs nothing."""
     if reuse or bonds:
         from flows.cli_bonds import reuse_words
 
-        return reuse_words(reuse, corpora or [], bonds, json_file)
+        return reuse_words(reuse, corpora or [], bonds, mode, json_file)
     from flows.progress import Display
     from flows.run import preprocess_with_display
     from pipeline.parsers import download_models
@@ -105,7 +109,7 @@ def preprocess(
         download_models(parser, model)
     with Display() as display:
         summary = preprocess_with_display(
-            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer), display
+            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer, mode), display
         )
     write_json(summary, json_file)
     typer.echo(
@@ -176,12 +180,13 @@ def explain(
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the bonds as arcs into this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Arcs, matrix and words as a page, into this file.")] = None,
+    mode: Mode = None,
     json_file: Json = None,
 ) -> None:
     """Parse a text and say which word is bonded to which, and why."""
     from flows.explain import explain_text
 
-    explained = explain_text(sentence, model, why)
+    explained = explain_text(sentence, model, why, mode)
     write_json(explained.records, json_file)
     if svg:
         svg.write_text(explained.svg, encoding="utf-8")
@@ -226,10 +231,17 @@ def _end(error: BaseException, code: int) -> None:
 
 
 def _settings(
-    workers: int, shards: int, parser: str, model: str | None, tokenizer: Path | None
+    workers: int, shards: int, parser: str, model: str | None, tokenizer: Path | None, mode: str | None = None
 ) -> "PreprocessSettings":
     from flows.preprocess import PreprocessSettings
+    from pipeline.bonds import BondConfig
+    from pipeline.bonds.modes import mode_config
 
     return PreprocessSettings(
-        parser=parser, model=model, tokenizer=str(tokenizer) if tokenizer else None, shards=shards, workers=workers
+        parser=parser,
+        model=model,
+        tokenizer=str(tokenizer) if tokenizer else None,
+        shards=shards,
+        workers=workers,
+        bonds=mode_config(mode) if mode else BondConfig(),
     )

@@ -13,17 +13,31 @@ if TYPE_CHECKING:
     from pipeline.bonds import BondConfig
 
 
-def reuse_words(cache: Path | None, corpora: Sequence[str], condition: str | None, json_file: Path | None) -> None:
-    """A layer of the kinds for which the condition holds (None: all of them), its other settings as the cache's."""
-    from pipeline.bonds import BOND_KINDS
+def reuse_words(
+    cache: Path | None, corpora: Sequence[str], condition: str | None, mode: str | None, json_file: Path | None
+) -> None:
+    """A layer of a mode, or of the kinds for which the condition holds; other settings as the cache's, or a mode's.
+
+    Without mode and condition: the kinds that ship.
+    """
+    from pipeline.bonds import BondConfig
+    from pipeline.bonds.modes import mode_config
     from pipeline.rebond import config_of, kinds_where
 
     if cache is None:
         raise ValueError("--bonds chooses kinds for words that are cached; name their cache with --reuse")
     if corpora:
         raise ValueError("--reuse takes the words of the cache; leave the corpora out, or --reuse")
-    kinds = kinds_where(cache, condition) if condition else tuple(BOND_KINDS)
-    _rebond(cache, replace(config_of(cache), kinds=kinds, control="", control_seed=0), json_file)
+    if mode and condition:
+        raise ValueError("--mode has kinds of its own; leave --bonds out, or --mode")
+    known = config_of(cache)
+    if mode:
+        config = mode_config(mode, known)
+    else:
+        kinds = kinds_where(cache, condition) if condition else BondConfig().kinds
+        plain = BondConfig() if known.mode else known  # a mode's settings are its own
+        config = replace(plain, kinds=kinds, control="", control_seed=0)
+    _rebond(cache, config, json_file)
 
 
 def control(
@@ -52,3 +66,20 @@ def _rebond(cache: Path, config: "BondConfig", json_file: Path | None) -> None:
     said = {"layer": layer, "words": account.words, "bonds": account.bonds, "bonds_by_kind": account.bonds_by_kind}
     write_json({**said, "settings": asdict(config)}, json_file)
     typer.echo(f"{account.bonds:,} bonds over {account.words:,} words in {cache / layer}")
+    if config.mode and (note := _note(cache, config.mode)):
+        typer.echo(note)
+
+
+def _note(cache: Path, mode: str) -> str:
+    """What a mode does not keep over the words of this cache."""
+    from pipeline.bonds.modes import MODES
+    from pipeline.cache.layout import Cache
+
+    opened = Cache.open(cache)
+    parser = opened.layers().get(opened.layer("words"), {}).get("parser")
+    if not MODES[mode].causal or parser == "prefix":
+        return ""
+    return (
+        f"these words are the parser {parser}'s, which has read whole sentences: causal models on these bonds are "
+        "leaky; preprocess with --parser prefix for bonds that are not"
+    )

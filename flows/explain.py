@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
+from pipeline.bonds.modes import MODES, mode_config
 from pipeline.corpus import Document
 from pipeline.draw import arcs_svg
 from pipeline.errors import Failure
@@ -41,20 +42,25 @@ class Explained:
         return shown
 
 
-def explain_text(text: str, model: str | None = None, pair: tuple[int, int] | None = None) -> Explained:
+def explain_text(
+    text: str, model: str | None = None, pair: tuple[int, int] | None = None, mode: str | None = None
+) -> Explained:
     """Parse a text with spaCy (model: by name or folder, None for the shipped one) and find its bonds.
 
     pair: two words, counted from 1 as the table counts them, to say why the first may attend the second or not.
-    Errors: ValueError for a text without words, or a pair that it has not; Failure if the parser gives it up.
+    mode: a name in pipeline.bonds.modes, None for the bonds that ship; `causal` is parsed left to right by `prefix`.
+    Errors: ValueError for a text without words, a pair that it has not, or what is no mode; Failure if the parser
+    gives it up.
     """
+    config = mode_config(mode) if mode else BondConfig()
     if not text.strip():
         raise ValueError("there are no words to explain; give a sentence in quotation marks")
     document = Document(id="text", source="text", split="train", language="en", text=text)
-    words, failed = load_parser("spacy", model).parse([document])
+    parser = "prefix" if mode and MODES[mode].causal else "spacy"
+    words, failed = load_parser(parser, model).parse([document])
     if failed:
         raise Failure(f"the parser could not read this text: {failed[document.id]}")
     words = annotate(words)
-    config = BondConfig()
     bonds = bonds_of(words, config)
     return Explained(
         records=records(words, bonds),

@@ -56,7 +56,9 @@ def kinds_where(cache: str | Path, condition: str) -> tuple[str, ...]:
 
     Errors: ValueError for what is no condition on `kind`, or holds for none.
     """
-    kinds = ", ".join(f"('{kind}')" for kind in BOND_KINDS)
+    # kinds that do not ship are meant only where they are named: "kind != 'cohesion'" is no wish for blocked pairs
+    offered = [kind for kind in BOND_KINDS if kind in BondConfig().kinds or kind in condition]
+    kinds = ", ".join(f"('{kind}')" for kind in offered)
     try:
         # whatever the condition is, it runs locked down
         found = run_select(cache, f"SELECT kind FROM (VALUES {kinds}) AS kinds(kind) WHERE {condition}")  # noqa: S608

@@ -5,14 +5,16 @@ from collections.abc import Callable
 import numpy as np
 
 from lexicons.features import AGREEMENT, mask, names
-from lexicons.upos import UPOS, lift_table
+from lexicons.upos import UPOS, compatible, lift_table
 from lexicons.verbnet import class_frames
 from pipeline.bonds import BondConfig
 from pipeline.bonds.agreement import agree
 from pipeline.bonds.chance import SEEN
 from pipeline.bonds.clauses import clauses
 from pipeline.bonds.mentions import mentions
+from pipeline.bonds.modes import MODES
 from pipeline.bonds.nominals import nominals
+from pipeline.compatibility import score_block, score_columns
 from pipeline.records import KINDS, Bonds, Words
 
 NOUNS = ("NOUN", "PROPN")
@@ -31,8 +33,15 @@ def why(words: Words, bonds: Bonds, query: int, key: int, config: BondConfig) ->
         raise ValueError(f"{_named(words, query)} always attends itself; name two words")
     found = (bonds.query == query) & (bonds.key == key)
     rules = {KINDS[bonds.kind[row]]: bonds.rule[row] for row in np.flatnonzero(found).tolist()}
+    if config.mode and MODES[config.mode].view != "bonds":
+        return [*by_mode(words, bonds, query, key, config.mode), *_order(words, query, key)]
+    forbidden = rules.pop("blocked", "")
     verdict = f"may attend, by {' and '.join(rules)}" if rules else "may not attend by any bond"
     lines = [f"{_named(words, query)} → {_named(words, key)}: {verdict}"]
+    if forbidden:
+        lines.append(f"blocked: {_forbidden(words, forbidden, query, key)}")
+    if config.mode and MODES[config.mode].causal:
+        lines.append("causal: later words look back, and only at what earlier words and closed arcs tell")
     lines += [f"{kind}: {_bonded(words, kind, rule, query, key)}" for kind, rule in rules.items()]
     for kind, missing in MISSING.items():
         if kind in config.kinds and kind not in rules:
@@ -44,12 +53,47 @@ def why(words: Words, bonds: Bonds, query: int, key: int, config: BondConfig) ->
     return [*lines, _tags(words, query, key), *_order(words, query, key)]
 
 
+def by_mode(words: Words, bonds: Bonds, query: int, key: int, name: str) -> list[str]:
+    """The verdict of a mode whose view is no list of bonds: tags, scores, and pairs that are blocked."""
+    mode, q, k = MODES[name], _named(words, query), _named(words, key)
+    fit = bool(compatible()[words.upos[query], words.upos[key]])
+    either = (bonds.query == query) & (bonds.key == key) | (bonds.query == key) & (bonds.key == query)
+    rows = np.flatnonzero(either & (bonds.kind == KINDS.index("blocked"))).tolist()
+    cut = ("pos" in mode.view and not fit) or bool(rows)
+    lines = [f"{q} → {k}: {'may not' if cut else 'may'} attend in the mode {name} ({mode.says})"]
+    for row in rows:
+        lines.append(f"blocked: {_forbidden(words, bonds.rule[row], int(bonds.query[row]), int(bonds.key[row]))}")
+    if "pos" in mode.view:
+        lines.append(_tags(words, query, key))
+    if mode.scores:
+        score = int(score_block(score_columns(words), np.array([query]), np.array([key]))[0, 0])
+        known = f"{q} is {_features(words, query)}, {k} is {_features(words, key)}"
+        lines.append(f"score {score:+d} of person, number, gender and selection: {known}")
+    return lines
+
+
+def _forbidden(words: Words, rule: str, query: int, key: int) -> str:
+    """The rule of a blocked pair as a sentence."""
+    q, k = _named(words, query), _named(words, key)
+    match rule.split(":")[0]:
+        case "principle A":
+            return f"{q} must be bound inside its clause or phrase, and {k} does not bind it there ({rule})"
+        case "principle B":
+            return f"{q} may not stand for {k}, which is in the same clause or phrase ({rule})"
+        case "principle C":
+            return f"{q} may not stand for {k}, which it commands ({rule})"
+    wanted = rule.partition(" refuses: ")[2]
+    return f"{k} cannot fill its place beside {q}: {rule.split()[1]} asks for {wanted}, {k} is {_features(words, key)}"
+
+
 def _bonded(words: Words, kind: str, rule: str, query: int, key: int) -> str:
     """The rule of a bond as a sentence."""
     q, k = _named(words, query), _named(words, key)
     said, _, rest = rule.partition(" ")
     match kind:
         case "dependency":
+            if said == "has":
+                return f"{k} hangs on {q} ({rest})"
             if " up " not in rule:
                 return f"{q} hangs on {k} ({rule})"
             return f"{_way(words, query, key)}; the parser may have missed an arc here ({rule})"
@@ -65,6 +109,8 @@ def _bonded(words: Words, kind: str, rule: str, query: int, key: int) -> str:
             if said == "same":
                 return f"{q} repeats {k} ({rule})"
             return f"{q} and {k} are close in WordNet ({rule})"
+        case "open":
+            return f"before {q} is read, {k} is still open: {rule}"
     return rule
 
 
@@ -150,12 +196,21 @@ def _no_escape(_words: Words, config: BondConfig, _query: int, _key: int) -> str
     )
 
 
+def _no_open(words: Words, _config: BondConfig, query: int, key: int) -> str:
+    if key > query:
+        return f"it looks back, and {_named(words, key)} comes later"
+    if words.sentence[query] != words.sentence[key]:
+        return "they stand in different sentences, and it is no bracket or quotation that is still open"
+    return f"{_named(words, key)} has what it waits for before {_named(words, query)} comes, or takes nothing more"
+
+
 MISSING: dict[str, Callable[[Words, BondConfig, int, int], str]] = {
     "dependency": _no_dependency,
     "role": _no_role,
     "binding": _no_binding,
     "cohesion": _no_cohesion,
     "escape": _no_escape,
+    "open": _no_open,
 }
 """For each kind, why a pair has no such bond."""
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.annotate import annotate
-from pipeline.bonds import BOND_KINDS, BondConfig, bonds_of, rules_digest
+from pipeline.bonds import BondConfig, bonds_of, rules_digest
 from pipeline.records import KINDS, Bonds, concatenate_words, no_words
 from tests.pipeline.sentences import words_of
 
@@ -104,7 +104,7 @@ def test_bonds_are_sorted_single_capped_and_at_home(texts: list[list[str]], conf
         "cohesion": config.cohesion_cap,
         "escape": config.escape_cap,
     }
-    for kind in BOND_KINDS:
+    for kind in BondConfig().kinds:
         queries = bonds.query[bonds.kind == KINDS.index(kind)]
         assert np.bincount(queries, minlength=1).max() <= cap[kind]
     reach = {"binding": config.binding_reach, "cohesion": config.cohesion_reach, "escape": len(words)}
@@ -158,9 +158,9 @@ def test_each_kind_alone_gives_its_share_of_all() -> None:
     )
     words = annotate(words_of(*text))
     together = rows(bonds_of(words, BondConfig()))
-    alone = [row for kind in BOND_KINDS for row in rows(bonds_of(words, BondConfig(kinds=(kind,))))]
+    alone = [row for kind in BondConfig().kinds for row in rows(bonds_of(words, BondConfig(kinds=(kind,))))]
     assert sorted(alone) == together
-    assert {KINDS[row[2]] for row in together} == set(BOND_KINDS)
+    assert {KINDS[row[2]] for row in together} == set(BondConfig().kinds)
 
 
 def test_no_words_have_no_bonds_and_no_kinds_neither() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bonds import BOND_KINDS, BondConfig
+from pipeline.bonds import BondConfig
 from pipeline.cache.layout import Cache
 from pipeline.cache.read import read_bonds
 from pipeline.cache.verify import verify
@@ -54,9 +54,13 @@ def test_a_layer_that_is_there_costs_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "kinds"),
     [
-        ("kind != 'cohesion'", set(BOND_KINDS) - {"cohesion"}),
+        ("kind != 'cohesion'", set(BondConfig().kinds) - {"cohesion"}),
+        ("kind = 'blocked' OR kind = 'open'", {"blocked", "open"}),
         ("kind IN ('role', 'binding')", {"role", "binding"}),
-        ("kind LIKE 'd%' OR length(kind) = 4", {"dependency", *(kind for kind in BOND_KINDS if len(kind) == 4)}),
+        (
+            "kind LIKE 'd%' OR length(kind) = 4",
+            {"dependency", *(kind for kind in BondConfig().kinds if len(kind) == 4)},
+        ),
     ],
 )
 def test_a_condition_chooses_kinds(condition: str, kinds: set[str], tmp_path: Path) -> None:

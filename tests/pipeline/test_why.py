@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
+from pipeline.bonds.modes import mode_config
 from pipeline.matrix import LARGEST, matrix_svg
 from pipeline.records import KINDS
 from pipeline.why import why
@@ -95,6 +96,39 @@ def test_what_the_parser_may_have_missed_is_said_and_how_unlikely_the_rest_is() 
         lines = "\n".join(why(words, bonds_of(words, config), 8, 2, config))
         assert "saw 3 is 2 arcs above sister 9" in lines
         assert line in lines
+
+
+def in_mode(name: str, query: int, key: int, *sentences: str) -> str:
+    words, config = annotate(words_of(*sentences)), mode_config(name)
+    return "\n".join(why(words, bonds_of(words, config), query, key, config))
+
+
+JOHN = "John/PROPN/2/nsubj saw=see/VERB/0/root him/PRON/2/obj"
+
+
+def test_modes_say_what_they_cut_and_score() -> None:
+    assert "him 3 → John 1: may not attend in the mode full" in in_mode("full", 2, 0, JOHN)
+    assert "him 3 may not stand for John 1, which is in the same clause or phrase" in in_mode("full", 0, 2, JOHN)
+    assert "him 3 → John 1: may not attend in the mode pos_only" in in_mode("pos_only", 2, 0, JOHN)
+    assert "score" not in in_mode("pos_only", 2, 0, JOHN)
+    assert "John 1 → saw 2: may attend in the mode full" in in_mode("full", 0, 1, JOHN)
+    assert "score +" in in_mode("features_only", 0, 1, JOHN)
+    assert "may attend in the mode none (every pair)" in in_mode("none", 2, 0, JOHN)
+    stones = "Stones=stone/NOUN/2/nsubj judge/VERB/0/root kings=king/NOUN/2/obj"
+    assert "blocked: Stones 1 cannot fill its place beside judge 2" in in_mode("full", 1, 0, stones)
+    said = "John/PROPN/2/nsubj said=say/VERB/0/root Peter/PROPN/4/nsubj saw=see/VERB/2/ccomp himself/PRON/4/obj"
+    assert "himself 5 must be bound inside its clause" in in_mode("full", 4, 0, said)
+    he = "He/PRON/2/nsubj said=say/VERB/0/root John/PROPN/4/nsubj left=leave/VERB/2/ccomp"
+    assert "He 1 may not stand for John 3, which it commands" in in_mode("full", 0, 2, he)
+
+
+def test_open_and_causal_bonds_are_said_in_words() -> None:
+    the = "The/DET/3/det old/ADJ/3/amod king/NOUN/4/nsubj left=leave/VERB/0/root ./PUNCT/4/punct"
+    assert "before king 3 is read, The 1 is still open: determiner without noun" in in_mode("causal", 2, 0, the)
+    assert "The 1 hangs on king 3 (det)" in in_mode("causal", 2, 0, the)
+    assert "no open: The 1 has what it waits for before left 4 comes" in in_mode("near", 3, 0, the)
+    assert "no open: it looks back, and king 3 comes later" in in_mode("near", 0, 2, the)
+    assert "no open: they stand in different sentences" in in_mode("near", 5, 0, the, "So/ADV/0/root")
 
 
 def test_words_that_are_not_there_are_refused() -> None:
