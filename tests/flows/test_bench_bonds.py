@@ -6,6 +6,7 @@ import pytest
 
 from flows.bench.bonds import bench_bonds
 from flows.bench.coref import bench_coref
+from flows.bench.open import bench_open
 from pipeline.bonds.config import BINDING_RULES
 from pipeline.corpus import Document
 from pipeline.gap import COLUMNS, read_gap
@@ -63,6 +64,21 @@ def test_what_the_parser_misses_is_found_by_the_next_best_head(treebank: Path) -
     assert measured["oracle"] == {"arc_recall": 1.0, "bonds_per_word": round(2 * (8 + 7 + 4) / 9, 3)}
     assert measured["by_relation"]["obl"] == {"arcs": 1, "arc_recall": 1.0}
     assert sum(row["arcs"] for row in measured["by_distance"].values()) == 8
+
+
+def test_open_words_of_the_gold_trees(treebank: Path) -> None:
+    measured = bench_open(treebank, load_parser("conllu", str(treebank)))
+    assert measured["shipped"]["open_recall"] == 1
+    by_rule = measured["by_rule"]
+    assert sum(row["open_words"] for row in by_rule.values()) == pytest.approx(
+        measured["shipped"]["open_words"], abs=0.01
+    )
+    assert sum(row["arc_recall"] for row in by_rule.values()) == pytest.approx(1, abs=0.001)
+    assert by_rule["determiner without noun"]["precision"] == 0.5  # the ~ old, the ~ man; a ~ long, a ~ telescope
+    recalls = [row["open_recall"] for row in measured["frontier"]]
+    assert recalls == sorted(recalls)
+    assert all(row["near_recall"] >= row["open_recall"] for row in measured["frontier"])
+    assert measured["added"]["with"]["bonds_per_word"] >= measured["added"]["without"]["bonds_per_word"]
 
 
 def gap_file(folder: Path) -> Path:

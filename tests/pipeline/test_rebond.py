@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bonds import BondConfig
+from pipeline.bonds.modes import mode_config
 from pipeline.cache.layout import Cache
 from pipeline.cache.read import read_bonds
 from pipeline.cache.verify import verify
@@ -111,7 +112,17 @@ def test_the_commands(tmp_path: Path) -> None:
     rebond(tmp_path / "cache", BondConfig(cohesion_reach=1, control="random-keys"))
     done = valency("preprocess", "--reuse", "cache", "--bonds", "kind = 'role'", cwd=tmp_path)
     assert config_of(tmp_path / "cache") == BondConfig(kinds=("role",), cohesion_reach=1), "its settings, no control"
+    done = valency("preprocess", "--reuse", "cache", "--mode", "causal", "--json", "m.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "leaky" in done.stdout, "its words are not the prefix parser's"
+    assert json.loads((tmp_path / "m.json").read_text())["settings"]["mode"] == "causal"
+    assert config_of(tmp_path / "cache") == mode_config("causal", BondConfig(cohesion_reach=1))
+    done = valency("preprocess", "--reuse", "cache", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert config_of(tmp_path / "cache") == BondConfig(), "a mode's settings go with it"
     for words, said in (
+        (["preprocess", "--reuse", "cache", "--mode", "casual"], "did you mean 'causal'"),
+        (["preprocess", "--reuse", "cache", "--mode", "near", "--bonds", "true"], "leave --bonds out"),
         (["control", "cache", "--by", "chance"], "choose one of"),
         (["control", "cache", "--by", "random-keys", "--like", "near"], "unknown bond kind"),
         (["preprocess", "--bonds", "true"], "--reuse"),
