@@ -54,9 +54,12 @@ def bonds_of(words: Words, config: BondConfig) -> Bonds:
     bonds = merge([makers[kind](words, config) for kind in config.kinds])
     if mode and mode.sentences is not None:
         apart = np.abs(words.sentence[bonds.query] - words.sentence[bonds.key])
-        near = np.flatnonzero(apart < mode.sentences)
+        inside = np.flatnonzero(apart < mode.sentences)
         bonds = Bonds(
-            query=bonds.query[near], key=bonds.key[near], kind=bonds.kind[near], rule=canonical(bonds.rule.take(near))
+            query=bonds.query[inside],
+            key=bonds.key[inside],
+            kind=bonds.kind[inside],
+            rule=canonical(bonds.rule.take(inside)),
         )
     return bonds
 

@@ -52,14 +52,14 @@ def blocked_bonds(words: Words, config: BondConfig) -> Bonds:
         parts.append((query, key, _principle(phrases, rule, query)))
     query, key = _unbound(words, phrases, named.name, config)
     parts.append((query, key, _principle(phrases, "A", query)))
-    query, key = (np.concatenate([part[side] for part in parts]) for side in (0, 1))  # type: ignore[misc]
+    query, key = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
     rule_column = concatenate_strings([part[2] for part in parts])
     made = make_bonds("blocked", query, key, rule_column)  # of several rules for a pair the first stays
     kept = np.sort(nearest(made.query, made.key, config.blocked_cap))
     return make_bonds("blocked", made.query[kept], made.key[kept], made.rule.take(kept))
 
 
-def _number(words: Words, query: Rows, key: Rows) -> Rows:
+def _number(words: Words, query: NDArray[np.integer], key: NDArray[np.integer]) -> Rows:
     return query.astype(np.int64) * len(words) + key
 
 

@@ -47,12 +47,12 @@ def _typed(words: Words) -> tuple[Rows, Rows, Rows]:
     """Brackets and quotation marks of which one form opens and another closes."""
     size = len(words)
     rows, kinds, steps = [], [], []
-    for kind, pair in enumerate(PAIRS):
-        for form, step in zip(pair, (1, -1), strict=True):
+    for number_of_pair, pair in enumerate(PAIRS):
+        for form, sign in zip(pair, (1, -1), strict=True):
             found = np.flatnonzero(words.text.isin([form]))
             rows.append(found)
-            kinds.append(np.full(len(found), kind))
-            steps.append(np.full(len(found), step))
+            kinds.append(np.full(len(found), number_of_pair))
+            steps.append(np.full(len(found), sign))
     row, kind, step = (np.concatenate(each) for each in (rows, kinds, steps))
     order = np.lexsort((row, words.document[row], kind))
     row, kind, step = row[order], kind[order], step[order]

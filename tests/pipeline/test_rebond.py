@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli_bonds import reuse_words
 from pipeline.bonds import BondConfig
 from pipeline.bonds.modes import mode_config
 from pipeline.cache.layout import Cache
@@ -112,17 +113,7 @@ def test_the_commands(tmp_path: Path) -> None:
     rebond(tmp_path / "cache", BondConfig(cohesion_reach=1, control="random-keys"))
     done = valency("preprocess", "--reuse", "cache", "--bonds", "kind = 'role'", cwd=tmp_path)
     assert config_of(tmp_path / "cache") == BondConfig(kinds=("role",), cohesion_reach=1), "its settings, no control"
-    done = valency("preprocess", "--reuse", "cache", "--mode", "causal", "--json", "m.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "leaky" in done.stdout, "its words are not the prefix parser's"
-    assert json.loads((tmp_path / "m.json").read_text())["settings"]["mode"] == "causal"
-    assert config_of(tmp_path / "cache") == mode_config("causal", BondConfig(cohesion_reach=1))
-    done = valency("preprocess", "--reuse", "cache", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert config_of(tmp_path / "cache") == BondConfig(), "a mode's settings go with it"
     for words, said in (
-        (["preprocess", "--reuse", "cache", "--mode", "casual"], "did you mean 'causal'"),
-        (["preprocess", "--reuse", "cache", "--mode", "near", "--bonds", "true"], "leave --bonds out"),
         (["control", "cache", "--by", "chance"], "choose one of"),
         (["control", "cache", "--by", "random-keys", "--like", "near"], "unknown bond kind"),
         (["preprocess", "--bonds", "true"], "--reuse"),
@@ -132,3 +123,22 @@ def test_the_commands(tmp_path: Path) -> None:
         done = valency(*words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert said in done.stderr
+
+
+def test_a_mode_over_cached_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = cache_of(tmp_path).folder
+    rebond(cache, BondConfig(kinds=("role",), cohesion_reach=1))
+    reuse_words(cache, [], None, "causal", tmp_path / "m.json")
+    assert "causal models on these bonds are leaky" in capsys.readouterr().out, "its words are not the prefix parser's"
+    assert json.loads((tmp_path / "m.json").read_text())["settings"]["mode"] == "causal"
+    assert config_of(cache) == mode_config("causal", BondConfig(cohesion_reach=1))
+    assert {"open", "dependency"} <= kinds_in(cache)
+    reuse_words(cache, [], None, None, None)
+    assert "leaky" not in capsys.readouterr().out
+    assert config_of(cache) == BondConfig(), "a mode's settings go with it"
+    reuse_words(cache, [], None, "pos_only", None)
+    assert not kinds_in(cache), "tags are never stored pair by pair"
+    with pytest.raises(ValueError, match="did you mean 'causal'"):
+        reuse_words(cache, [], None, "casual", None)
+    with pytest.raises(ValueError, match="leave --bonds out"):
+        reuse_words(cache, [], "true", "near", None)
