@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli_bench import bench
-from flows.cli_bonds import control
+from flows.cli_bonds import control, leak_note
 from flows.cli_cache import doctor, leaktest, repair
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
@@ -116,6 +116,8 @@ def preprocess(
         f"{summary['documents']:,} documents ({summary['quarantined']:,} quarantined), {summary['words']:,} words, "
         f"{summary['bonds']:,} bonds, {summary['cache_bytes']:,} bytes in {cache}"
     )
+    if note := leak_note(cache, mode):
+        typer.echo(note)
 
 
 @app.command()

@@ -66,18 +66,20 @@ def _rebond(cache: Path, config: "BondConfig", json_file: Path | None) -> None:
     said = {"layer": layer, "words": account.words, "bonds": account.bonds, "bonds_by_kind": account.bonds_by_kind}
     write_json({**said, "settings": asdict(config)}, json_file)
     typer.echo(f"{account.bonds:,} bonds over {account.words:,} words in {cache / layer}")
-    if config.mode and (note := _note(cache, config.mode)):
+    if note := leak_note(cache, config.mode):
         typer.echo(note)
 
 
-def _note(cache: Path, mode: str) -> str:
-    """What a mode does not keep over the words of this cache."""
+def leak_note(cache: Path, mode: str | None) -> str:
+    """What a mode does not keep over the words of this cache; empty if nothing, or without a mode."""
     from pipeline.bonds.modes import MODES
     from pipeline.cache.layout import Cache
 
+    if not mode or not MODES[mode].causal:
+        return ""
     opened = Cache.open(cache)
     parser = opened.layers().get(opened.layer("words"), {}).get("parser")
-    if not MODES[mode].causal or parser == "prefix":
+    if parser == "prefix":
         return ""
     return (
         f"these words are the parser {parser}'s, which has read whole sentences: causal models on these bonds are "
