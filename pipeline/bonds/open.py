@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 
 REACH = 128
 """Most words from a query back to an open word of its sentence."""
-BLOCK = 1 << 15
+BLOCK = 1 << 13
 """Queries at a time: bounds memory, changes nothing."""
 
 WAITS: dict[str, str] = {
@@ -117,7 +117,7 @@ def open_bonds(words: Words, config: BondConfig) -> Bonds:
         role = lacks.at(query[verb], key[verb])
         rule[verb] = np.where(role >= 0, LACKS + role, CLAUSE)  # roles have numbers of their own from LACKS on
         worth = chance[np.minimum(rule, LACKS), np.searchsorted(NEAR, query - key, side="right") - 1]
-        kept = best(query, key, worth, config.open_cap)
+        kept = best(query - begin, key - begin, worth, config.open_cap)  # from 0: `best` counts up to the last query
         queries.append(query[kept])
         keys.append(key[kept])
         rules.append(rule[kept])
