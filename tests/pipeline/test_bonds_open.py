@@ -1,5 +1,7 @@
 """Open words: where the next word may attach, by a slow twin, by hand, and cut short."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from pipeline.bonds import BondConfig, bonds_of
 from pipeline.bonds.arguments import OBLIQUE, POSITIONS, SUBJECT
 from pipeline.bonds.brackets import BRACKETS, FARTHEST, PAIRS, paragraphs
 from pipeline.bonds.lacking import Lacking, lacking, required_roles
-from pipeline.bonds.open import CHANCE, DOUBTFUL, GOES_ON, NEAR, REACH, RULES, WAITS, open_bonds
+from pipeline.bonds.open import BLOCK, CHANCE, DOUBTFUL, GOES_ON, NEAR, REACH, RULES, WAITS, open_bonds
 from pipeline.bonds.places import places
 from pipeline.records import Bonds, Words, no_words
 from tests.pipeline.random_words import cut, documents, words_of_cells
@@ -125,12 +127,13 @@ def marks_slow(words: Words, query: int, reach: int, everywhere: bool = False) -
     return {row: found[row] for row in near}
 
 
-@given(documents(), st.booleans(), st.integers(0, 2))
+@given(documents(), st.booleans(), st.integers(0, 2), st.sampled_from((3, BLOCK)))
 @settings(max_examples=80, deadline=None)
-def test_the_fast_one_equals_the_slow_one(texts: list, doubt: bool, reach: int) -> None:  # type: ignore[type-arg]
+def test_the_fast_one_equals_the_slow_one(texts: list, doubt: bool, reach: int, block: int) -> None:  # type: ignore[type-arg]
     words = annotate(words_of_cells(texts))
     config = BondConfig(kinds=("open",), open_cap=10_000, open_doubt=doubt, open_reach=reach)
-    assert sorted(rows(open_bonds(words, config))) == open_slow(words, config)
+    with patch("pipeline.bonds.open.BLOCK", block):
+        assert sorted(rows(open_bonds(words, config))) == open_slow(words, config)
 
 
 @given(documents(), st.booleans(), st.integers(1, 4), st.data())
