@@ -252,6 +252,7 @@ def test_the_shortest_length_within_the_tolerance_and_the_best_settings_are_chos
     bits = (2.0, None, 2.0, 1.9)  # the second diverged
     lines |= {run.name: line(each) for run, each in zip(tuning, bits, strict=True)}
     chosen = chosen_settings(plan, lines, {key: 4})
+    assert plan.tuning is not None
     assert chosen[*key, "dense"] == plan.tuning.trials[0]
     assert chosen[*key, "near"] == plan.tuning.trials[1]
 
@@ -290,6 +291,8 @@ def test_the_shipped_plan_is_fair_and_has_the_rows_that_it_must_have() -> None:
             places = {(corpus, size, positions) for corpus in plan.corpora for size in plan.arms[recipe].views}
             assert {(*place, recipe) for place in places} <= rows
     tested = {run.recipe.train.seed for run in found["grid"]}
+    assert plan.tuning is not None
+    assert plan.horizon is not None
     assert plan.tuning.seed not in tested
     assert plan.horizon.seed not in tested
     # a control differs from what it controls in one thing

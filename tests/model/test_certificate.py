@@ -59,7 +59,7 @@ def certified(tools: Tools, recipe: Recipe, config: CertificateConfig = SMALL, *
 def bait(tools: Tools) -> dict[str, Columns]:
     """Texts in which every planted leak shows, as a cache would store them."""
     _, tokenizer, annotator = tools
-    found = {}
+    found: dict[str, Columns] = {}
     for number, text in enumerate(BAIT):
         ids = tokenizer.document(text)
         attributes = annotator.annotate(ids)
