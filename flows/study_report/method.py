@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from flows.study_report.horizon import horizon_said
-from flows.study_report.load import SCORED, STAGES
+from flows.study_report.load import STAGES
 from flows.study_report.markdown import bullets, code, counted, several
-from flows.study_report.records import Case, Run, Study, case_rank, rank
+from flows.study_report.records import SCORED, Case, Run, Study, case_rank, rank
 from flows.study_report.statistics import REPLICATES, widening
 from flows.study_report.tuning import budgets_said
 
