@@ -183,7 +183,7 @@ class _Record:
         """Replay one document, to its end even if the two sides differ: how much is worth knowing."""
         attributes = Attributes(**{each: stored[each] for each in ATTRIBUTES})
         whole = observe(exact, stored["pieces"], attributes)
-        largest = float(whole.logits.abs().max())
+        largest = float(whole.logits.abs().max()) or 1.0
         stream.begin(document_seed(name))
         for t, piece in enumerate(stored["pieces"].tolist()):
             told = {

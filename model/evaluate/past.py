@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.columns import ATTRIBUTES, COLUMNS
-from model.context import NO_TAG, PER_PIECE, Context
+from model.context import NO_TAG, Context
 from model.controls.words import Change, Columns
 
 if TYPE_CHECKING:
@@ -86,7 +86,15 @@ def _empty(room: int) -> dict[str, NDArray[Any]]:
 def context_of(columns: Columns) -> Context:
     """The context of one row that holds the first pieces of one document. Its numbers are those of the document."""
     of = {name: torch.from_numpy(columns[name].astype(np.int64))[None] for name in ATTRIBUTES}
-    return Context(torch.zeros_like(of["last_word"]), *(of[name] for name in PER_PIECE[1:]))
+    return Context(
+        document=torch.zeros_like(of["last_word"]),
+        sentence_start=of["sentence_start"],
+        first_word=of["first_word"],
+        last_word=of["last_word"],
+        closed_word=of["closed_word"],
+        input_tag=of["input_tag"],
+        key_tag=of["key_tag"],
+    )
 
 
 def attributes_told(columns: Columns, t: int) -> bytes:
