@@ -228,6 +228,9 @@ def save(nlp: Language, out: Path, note: str) -> None:
         description="English, from raw text; trained on UD English EWT by pipeline.fit.parser",
     )  # fmt: skip
     nlp.to_disk(fresh)
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, EditTreeLemmatizer):
+            (fresh / name / "trees").write_bytes(srsly.msgpack_dumps({"trees": trees_of_labels(pipe)}))
     (fresh / "vocab" / "strings.json").write_text(json.dumps(needed_strings(nlp), ensure_ascii=False), encoding="utf-8")
     (fresh / "README.md").write_text(note, encoding="utf-8")
     if out.exists():
@@ -246,6 +249,12 @@ def needed_strings(nlp: Language) -> list[str]:
             needed |= {"|".join(each) for each in parts} | {part for each in parts for part in each}
             needed |= {said for each in parts for part in each for said in part.split("=")}
         if isinstance(pipe, EditTreeLemmatizer):
-            trees = srsly.msgpack_loads(pipe.trees.to_bytes())["trees"]
+            trees = trees_of_labels(pipe)
             needed |= {nlp.vocab.strings[tree[part]] for tree in trees for part in ("orig", "subst") if tree.get(part)}
     return sorted(str(each) for each in needed)
+
+
+def trees_of_labels(pipe: EditTreeLemmatizer) -> list[dict[str, int]]:
+    """The edit trees that a lemma can come from, parts before wholes: training adds one for every lemma it meets."""
+    trees: list[dict[str, int]] = srsly.msgpack_loads(pipe.trees.to_bytes())["trees"]
+    return trees[: max(pipe.cfg["labels"], default=-1) + 1]
