@@ -11,7 +11,7 @@ import typer
 
 from flows.cli_bench import bench
 from flows.cli_bonds import control, leak_note
-from flows.cli_cache import doctor, leaktest, repair
+from flows.cli_cache import certify, doctor, leaktest, repair
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
 from flows.cli_lexicon import lexicon
@@ -30,6 +30,7 @@ app.command()(control)
 app.command()(repair)
 app.command()(doctor)
 app.command()(leaktest)
+app.command()(certify)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[

@@ -1,4 +1,4 @@
-"""`valency doctor`, `valency repair`, `valency leaktest`: is all well here, in this cache, with this model?"""
+"""`valency doctor`, `repair`, `leaktest` and `certify`: is all well here, in this cache, with this model and run?"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -59,4 +59,27 @@ def leaktest(
         typer.echo(f"NOT CAUGHT: {name}; do not believe this test")
     typer.echo("leak-free" if found.leak_free else f"LEAKY: {found.first_violation}")
     if not found.passed:
+        raise typer.Exit(1)
+
+
+def certify(
+    run: Annotated[Path, typer.Argument(help="A run directory, as `valency train` and `valency run` leave it.")],
+    cache: Annotated[Path | None, typer.Option(help="The cache it was trained on; none: ../../cache from it.")] = None,
+    documents: Annotated[int, typer.Option(help="Held-out documents to replay.", min=1)] = 4,
+    pieces: Annotated[int, typer.Option(help="Pieces of each, from its beginning.", min=1)] = 256,
+    seed: Annotated[int, typer.Option(help="By which documents are drawn.")] = 0,
+    json_file: Json = None,
+) -> None:
+    """Replay a run piece by piece in a process that receives only the past, and write certificate.json into it. Ends
+    with 1 if the run is not certified."""
+    from flows.certify import CERTIFICATE, certify_run
+    from model.evaluate.certificate import CertificateConfig
+
+    found = certify_run(run, cache, CertificateConfig(documents=documents, pieces=pieces, seed=seed))
+    write_json(found.to_json(), json_file)
+    change = "no number" if found.max_difference is None else f"{found.max_difference:.1e} of the largest"
+    typer.echo(f"{found.documents} documents, {found.pieces} pieces; largest difference of a logit: {change}")
+    typer.echo(f"attributes {found.attributes[:12]}, visible keys {found.keys[:12]}: {run / CERTIFICATE}")
+    typer.echo("certified" if found.certified else f"NOT CERTIFIED: the two sides part with {found.first_break}")
+    if not found.certified:
         raise typer.Exit(1)

@@ -52,6 +52,7 @@ def parser(
     treebank: Treebank,
     out: Out = Path("en_ewt"),
     vectors: Annotated[Path | None, typer.Option(help="What `valency fit vectors` wrote.")] = None,
+    silver: Annotated[Path | None, typer.Option(help="What `valency fit silver write` wrote.")] = None,
     steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 8000,
     seed: int = 0,
 ) -> None:
@@ -61,7 +62,7 @@ def parser(
 
     train, dev = splits_of(treebank)
     found = load_vectors(vectors) if vectors else None
-    fit_parser(train, dev, out, ParserConfig(steps=steps, seed=seed), found)
+    fit_parser(train, dev, out, ParserConfig(steps=steps, seed=seed), found, silver)
     typer.echo(f"wrote {out}")
 
 
@@ -74,12 +75,18 @@ def stanza(
     depparse_steps: Annotated[int, typer.Option(help="Batches for the trees.", min=1)] = 1500,
     hidden: Annotated[int, typer.Option(help="Width of tagger and parser.", min=1)] = 200,
     seed: int = 1234,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """A small set of models for `--parser stanza`, by Stanza's own trainers; a part that lies in OUT is kept."""
     from pipeline.fit.stanza import StanzaConfig, fit_stanza
 
     config = StanzaConfig(
-        tokenizer_steps=tokenizer_steps, pos_steps=pos_steps, depparse_steps=depparse_steps, hidden=hidden, seed=seed
+        tokenizer_steps=tokenizer_steps,
+        pos_steps=pos_steps,
+        depparse_steps=depparse_steps,
+        hidden=hidden,
+        seed=seed,
+        device=device,
     )
     fit_stanza(treebank, out, config, on_step=lambda part: typer.echo(f"training {part}"))
     typer.echo(f"wrote {out}")

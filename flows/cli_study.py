@@ -31,7 +31,9 @@ def study(
     def on_line(stage: str, done: int, of: int, line: Mapping[str, Any]) -> None:
         said = f"{line['bits_per_byte']:.4f}" if line["bits_per_byte"] is not None else "diverged"
         leak = "" if line["gain_nats"] is None else f", gain {line['gain_nats']:.2f} nats, leak {line['leak_nats']:.2f}"
-        typer.echo(f"{stage} {done}/{of} {line['run']}: {said} bits per byte{leak}")
+        held = line.get("certificate")
+        mark = "" if held is None else ", certified" if held["certified"] else ", NOT CERTIFIED"
+        typer.echo(f"{stage} {done}/{of} {line['run']}: {said} bits per byte{leak}{mark}")
 
     settings = StudySettings(caches=caches, out=out, work=work, devices=tuple(device or ["cpu"]), lanes=lanes)
     run_study(load_plan(plan), settings, on_line)

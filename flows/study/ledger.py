@@ -1,4 +1,5 @@
-"""The ledger of a study: runs that are trained wait here until their leaks are measured, and then get their line."""
+"""The ledger of a study: runs that are trained wait here until their leaks are measured and they are replayed piece by
+piece; then they get their line."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -8,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.study.lines import append_line, read_lines
-from flows.study.plan import Plan
+from flows.study.plan import Plan, Settings
 from flows.study.stages import StudyRun
-from flows.study.worker import Place, leak_of, leaks_told, made_from, weights_file
+from flows.study.worker import Place, certificate_of, leak_of, leaks_told, made_from, weights_file
 from model.evaluate.given import attributes_of
 from model.evaluate.leak_meter import Leak, MeterConfig
 from pipeline.errors import Failure
@@ -19,6 +20,8 @@ OnLine = Callable[[str, int, int, Mapping[str, Any]], None]
 """(stage, runs done, runs of the stage, the line)."""
 Columns = tuple[str, str, bool]
 """What decides the columns that a model is given: corpus, control, whether leaky."""
+ANY_SETTINGS = Settings(learning_rate=1e-3, weight_decay=0.0, dropout=0.0)
+"""For recipes that are asked about all but their settings."""
 
 
 @dataclass(slots=True)
@@ -28,10 +31,11 @@ class Ended:
     run: StudyRun
     line: dict[str, Any]
     leak: "Future[tuple[bool, float]] | None"
+    certificate: "Future[dict[str, Any]] | None"
     told: "Future[dict[str, Leak]]"
 
     def ready(self) -> bool:
-        return self.told.done() and (self.leak is None or self.leak.done())
+        return all(each.done() for each in (self.told, self.leak, self.certificate) if each is not None)
 
 
 class Ledger:
@@ -42,12 +46,13 @@ class Ledger:
     ) -> None:
         """pool: of processes that measure leaks. Errors: Failure if the file holds a damaged line."""
         self.file, self.place, self.pool, self.meter, self.on_line = file, place, pool, meter, on_line
+        self.plan = plan
         self.lines: dict[str, dict[str, Any]] = read_lines(file)
         self._attributes: dict[tuple[str, bool], set[str]] = {}
         """All that the plan's recipes give, by control and leaky: measured once for all of them."""
         for name, arm in plan.arms.items():
             for size in arm.views:
-                given = attributes_of(plan.recipe(name, size, "rotary", 10, 0, plan.tuning.trials[0]))
+                given = attributes_of(plan.recipe(name, size, "rotary", 10, 0, ANY_SETTINGS))
                 self._attributes.setdefault((arm.control, arm.leaky), set()).update(given)
         self._told: dict[Columns, Future[dict[str, Leak]]] = {}
         self._waiting: list[Ended] = []
@@ -72,7 +77,11 @@ class Ledger:
     def add(self, run: StudyRun, line: dict[str, Any]) -> None:
         """A run is trained."""
         leak = self.pool.submit(leak_of, run, self.place) if run.scored() else None
-        self._waiting.append(Ended(run, line, leak, self._tell_leaks(run)))
+        config = self.plan.certificate
+        certificate = self.pool.submit(certificate_of, run, self.place, config) if run.scored() else None
+        if self.plan.fixed:
+            line["settings"]["chosen_by"] = self.plan.fixed.chosen_by
+        self._waiting.append(Ended(run, line, leak, certificate, self._tell_leaks(run)))
         self._settle([ended for ended in self._waiting if ended.ready()])
 
     def _check(self, run: StudyRun) -> None:
@@ -107,8 +116,9 @@ class Ledger:
 def fill_in(ended: Ended, place: Place) -> None:
     """Put what leak measurement found into the line."""
     line = ended.line
-    if ended.leak:
+    if ended.leak and ended.certificate:
         line["leak_free"], line["max_change"] = ended.leak.result()
+        line["certificate"] = ended.certificate.result()
         weights_file(place, ended.run).unlink(missing_ok=True)
     attributes = attributes_of(ended.run.recipe)
     if attributes:

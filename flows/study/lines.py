@@ -36,6 +36,10 @@ SCHEMA = pa.schema(
 )
 
 
+FORMAT = 2
+"""Of the lines: from 2 on, whatever is scored on the test split has a certificate; lines of 1 do not say it."""
+
+
 def read_lines(file: Path) -> dict[str, dict[str, Any]]:
     """The finished runs by name; a torn last line is left out, and its run done again. Errors: Failure if one before
     the last is damaged."""
@@ -73,6 +77,7 @@ def line_of(study: str, run: StudyRun, result: PackedResult, made_by: Mapping[st
     perplexity = {name: _perplexity(result, name) for name in result.nats}
     model, train = run.recipe.model, run.recipe.train
     return {
+        "format": FORMAT,
         "run": run.name,
         "study": study,
         "stage": run.stage,
@@ -91,6 +96,7 @@ def line_of(study: str, run: StudyRun, result: PackedResult, made_by: Mapping[st
         "perplexity": perplexity["validation"],
         "test_bits_per_byte": bits.get("test"),
         "test_perplexity": perplexity.get("test"),
+        "certificate": None,
         "leak_nats": None,
         "gain_nats": None,
         "attributes": {},

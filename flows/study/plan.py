@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import ModelConfig, Recipe, TrainConfig
+from model.evaluate.certificate import CertificateConfig
 from model.toml import build, read_toml
 
 WARMUP = 0.05
@@ -74,6 +75,22 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fixed:
+    """Steps and settings that stand already, in place of horizon and tuning: those that another study chose."""
+
+    chosen_by: str
+    """The study that chose them."""
+    steps: Mapping[str, Mapping[str, int]]
+    """By corpus and size."""
+    settings: Mapping[str, tuple[float, float, float]]
+    """Learning rate, weight decay and dropout by family, the same for every corpus and size."""
+
+    def of(self, family: str) -> Settings:
+        rate, decay, dropout = self.settings[family]
+        return Settings(learning_rate=float(rate), weight_decay=float(decay), dropout=float(dropout))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
     """As many other recipes of each family, with its best settings; `name@positions` has positions of its own."""
 
@@ -117,34 +134,62 @@ class Plan:
     """The first is the baseline, whose horizon is everybody's."""
     sizes: Mapping[str, Size]
     arms: Mapping[str, Arm]
-    horizon: Horizon
-    tuning: Tuning
-    mix: Mix
     grid: Grid
-    short: Short
+    horizon: Horizon | None = None
+    tuning: Tuning | None = None
+    fixed: Fixed | None = None
+    """In place of these two."""
+    mix: Mix | None = None
+    short: Short | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
     """What all runs share: rows, length, precision, clip."""
+    certificate: CertificateConfig = field(default_factory=CertificateConfig)
+    """How much of each run that is scored is replayed piece by piece in a process that receives only the past."""
 
     def __post_init__(self) -> None:
+        self._check_choices()
+        mixed = self.mix.recipes if self.mix else {}
         named = [
-            *(self.horizon.recipe, *self.tuning.recipes.values()),
+            *((self.horizon.recipe,) if self.horizon else ()),
+            *(self.tuning.recipes.values() if self.tuning else ()),
             *(name for by in (self.grid.recipes, self.grid.more) for names in by.values() for name in names),
-            *(name.partition("@")[0] for names in self.mix.recipes.values() for name in names),
-            *(name for names in self.short.recipes.values() for name in names),
+            *(name.partition("@")[0] for names in mixed.values() for name in names),
+            *(name for names in (self.short.recipes if self.short else {}).values() for name in names),
         ]
         unknown = sorted({name for name in named if name not in self.arms})
         if unknown:
             raise ValueError(f"there is no recipe {unknown[0]!r}; write a table [recipes.{unknown[0]}]")
         for name, arm in self.arms.items():
             for family in (arm.family, arm.settings or arm.family):
-                if family not in self.tuning.recipes:
+                if self.tuning and family not in self.tuning.recipes:
                     raise ValueError(f"recipe {name!r}: {family!r} is no family with a recipe under [tuning.recipes]")
+                if self.fixed and family not in self.fixed.settings:
+                    raise ValueError(f"recipe {name!r}: {family!r} is no family with settings under [fixed.settings]")
             for size in arm.views:
                 if size not in self.sizes:
                     raise ValueError(f"recipe {name!r} has views for a size {size!r} that [sizes] does not know")
-        counts = {family: len(names) for family, names in self.mix.recipes.items()}
+        counts = {family: len(names) for family, names in mixed.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(f"[mix.recipes] tries {counts}; give each family as many, or the comparison is unfair")
+
+    def _check_choices(self) -> None:
+        """Errors: ValueError unless steps and settings are either chosen here or given."""
+        if self.fixed and (self.horizon or self.tuning or self.mix):
+            raise ValueError("[fixed] gives steps and settings; leave out [horizon], [tuning] and [mix], or [fixed]")
+        if not self.fixed and not (self.horizon and self.tuning):
+            raise ValueError("steps and settings must come from somewhere; write [horizon] and [tuning], or [fixed]")
+        if self.fixed:
+            for corpus in self.corpora:
+                if absent := sorted(set(self.sizes) - set(self.fixed.steps.get(corpus, {}))):
+                    raise ValueError(f"[fixed.steps] has none for {corpus}.{absent[0]}; write {corpus}.{absent[0]} = …")
+            for family, said in self.fixed.settings.items():
+                if len(said) != 3:
+                    raise ValueError(f"[fixed.settings] {family} is {list(said)}; give rate, weight decay, dropout")
+        if self.certificate.pieces > self.train.length:
+            raise ValueError(
+                f"[certificate] replays {self.certificate.pieces} pieces of a document, and rows have "
+                f"{self.train.length}; give at most so many"
+            )
 
     def recipe(self, name: str, size: str, positions: str, steps: int, seed: int, settings: Settings) -> Recipe:
         """The training job of one run."""
@@ -184,20 +229,23 @@ def _built(kind: type[Plan], said: Mapping[str, Any], where: str) -> Plan:
         "arms": {name: _arm(each, f"{where}: recipes.{name}") for name, each in said.get("recipes", {}).items()},
         "train": build(TrainConfig, said.get("train", {}), f"{where}: train"),
     }
-    known = {"name", "corpora", "families", "sizes", "recipes", "train", *STAGES}
-    unknown = [key for key in said if key not in known]
-    missing = [key for key in known - {"train"} if key not in said]
+    length = {"pieces": min(CertificateConfig().pieces, tables["train"].length)}
+    tables["certificate"] = build(CertificateConfig, length | said.get("certificate", {}), f"{where}: certificate")
+    needed = {"name", "corpora", "families", "sizes", "recipes", "grid"}
+    unknown = [key for key in said if key not in {*needed, "train", "certificate", *STAGES}]
+    missing = [key for key in needed if key not in said]
     if unknown or missing:
         raise ValueError(
             f"{where}: unknown {', '.join(unknown) or 'nothing'}; missing {', '.join(missing) or 'nothing'}"
         )
     try:
-        stages: dict[str, Any] = {name: stage(**_frozen(said[name])) for name, stage in STAGES.items()}
-        trials = tuple(
-            Settings(learning_rate=float(rate), weight_decay=float(decay), dropout=float(dropout))
-            for rate, decay, dropout in said["tuning"]["trials"]
-        )
-        stages["tuning"] = replace(stages["tuning"], trials=trials)
+        stages: dict[str, Any] = {name: make(**_frozen(said[name])) for name, make in STAGES.items() if name in said}
+        if "tuning" in stages:
+            trials = tuple(
+                Settings(learning_rate=float(rate), weight_decay=float(decay), dropout=float(dropout))
+                for rate, decay, dropout in said["tuning"]["trials"]
+            )
+            stages["tuning"] = replace(stages["tuning"], trials=trials)
         words: dict[str, Any] = {name: tuple(said[name]) for name in ("corpora", "families")}
         return kind(name=said["name"], **words, **tables, **stages)
     except (TypeError, ValueError, KeyError) as error:
@@ -211,7 +259,10 @@ def _arm(said: Mapping[str, Any], where: str) -> Arm:
         raise ValueError(f"{where}: {error}") from error
 
 
-STAGES: Mapping[str, Any] = {"horizon": Horizon, "tuning": Tuning, "mix": Mix, "grid": Grid, "short": Short}
+STAGES: Mapping[str, Any] = {
+    **{"horizon": Horizon, "tuning": Tuning, "fixed": Fixed},
+    **{"mix": Mix, "grid": Grid, "short": Short},
+}
 
 
 def _frozen(said: Any) -> Any:

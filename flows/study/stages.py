@@ -42,17 +42,23 @@ Choice = tuple[str, str]
 
 def stages(plan: Plan, lines: Lines) -> Iterator[tuple[str, list[StudyRun]]]:
     """Stage by stage, all of its runs. `lines` must hold those of a stage before the next is asked for."""
-    yield "horizon", horizon_runs(plan)
+    if plan.horizon:
+        yield "horizon", horizon_runs(plan)
     steps = chosen_steps(plan, lines)
-    yield "tuning", tuning_runs(plan, steps)
+    if plan.tuning:
+        yield "tuning", tuning_runs(plan, steps)
     settings = chosen_settings(plan, lines, steps)
-    yield "mix", mix_runs(plan, steps, settings)
-    yield "short", short_runs(plan, steps, settings)
+    if plan.mix:
+        yield "mix", mix_runs(plan, steps, settings)
+    if plan.short:
+        yield "short", short_runs(plan, steps, settings)
     yield "grid", grid_runs(plan, steps, settings, winners(plan, lines, steps, settings))
 
 
 def horizon_runs(plan: Plan) -> list[StudyRun]:
     asked = plan.horizon
+    if asked is None:
+        return []
     return [
         _run(plan, "horizon", corpus, size, "rotary", asked.recipe, steps, asked.seed, settings, trial)
         for corpus, size in _choices(plan)
@@ -61,7 +67,10 @@ def horizon_runs(plan: Plan) -> list[StudyRun]:
 
 
 def chosen_steps(plan: Plan, lines: Lines) -> dict[Choice, int]:
-    """The shortest length within the tolerance of the best, by validation bits per byte."""
+    """The shortest length within the tolerance of the best, by validation bits per byte; or the plan's fixed one."""
+    if plan.fixed:
+        return {(corpus, size): plan.fixed.steps[corpus][size] for corpus, size in _choices(plan)}
+    assert plan.horizon is not None  # the plan has checked it
     chosen = {}
     for corpus, size in _choices(plan):
         found: dict[int, float] = {}
@@ -75,6 +84,8 @@ def chosen_steps(plan: Plan, lines: Lines) -> dict[Choice, int]:
 
 
 def tuning_runs(plan: Plan, steps: Mapping[Choice, int]) -> list[StudyRun]:
+    if plan.tuning is None:
+        return []
     return [
         _run(plan, "tuning", *choice, "rotary", recipe, steps[choice], plan.tuning.seed, settings, trial)
         for choice in _choices(plan)
@@ -84,7 +95,10 @@ def tuning_runs(plan: Plan, steps: Mapping[Choice, int]) -> list[StudyRun]:
 
 
 def chosen_settings(plan: Plan, lines: Lines, steps: Mapping[Choice, int]) -> dict[tuple[str, str, str], Settings]:
-    """The best settings by corpus, size and family; of equal ones the first."""
+    """The best settings by corpus, size and family; of equal ones the first. Or the plan's fixed ones."""
+    if plan.fixed:
+        return {(*choice, family): plan.fixed.of(family) for choice in _choices(plan) for family in plan.fixed.settings}
+    assert plan.tuning is not None
     best: dict[tuple[str, str, str], tuple[float, Settings]] = {}
     for run in tuning_runs(plan, steps):
         key, bits = (run.corpus, run.size, run.family), score(lines[run.name])
@@ -96,7 +110,9 @@ def chosen_settings(plan: Plan, lines: Lines, steps: Mapping[Choice, int]) -> di
 def mix_runs(
     plan: Plan, steps: Mapping[Choice, int], settings: Mapping[tuple[str, str, str], Settings]
 ) -> list[StudyRun]:
-    runs = []
+    runs: list[StudyRun] = []
+    if plan.mix is None or plan.tuning is None:
+        return runs
     for corpus, size in _choices(plan):
         if corpus in plan.mix.corpora and size in plan.mix.sizes:
             for names in plan.mix.recipes.values():
@@ -155,6 +171,8 @@ def short_runs(
     plan: Plan, steps: Mapping[Choice, int], settings: Mapping[tuple[str, str, str], Settings]
 ) -> list[StudyRun]:
     short = plan.short
+    if short is None:
+        return []
     return [
         _run(plan, "short", corpus, size, positions, recipe, round(steps[corpus, size] * part), seed, its, None)
         for corpus, size in _choices(plan)
@@ -179,6 +197,7 @@ def _choices(plan: Plan) -> list[Choice]:
 
 def _horizon_trials(plan: Plan, corpus: str, size: str) -> list[tuple[int, Settings]]:
     asked = plan.horizon
+    assert asked is not None
     return [
         (steps, Settings(learning_rate=asked.learning_rate, weight_decay=asked.weight_decay, dropout=dropout))
         for steps in asked.steps[corpus][size]

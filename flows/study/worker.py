@@ -14,9 +14,11 @@ from flows.study.lines import line_of, settings_digest, write_articles
 from flows.study.stages import StudyRun
 from model.columns import PiecesLayer, Split, read_layer
 from model.config import Recipe
+from model.controls.words import Change
+from model.evaluate.certificate import CertificateConfig, certify, drawn
 from model.evaluate.leak import measure_leak
 from model.evaluate.leak_meter import Leak, LeakMeter, MeterConfig
-from model.inputs import recipe_annotators, recipe_splits
+from model.inputs import recipe_annotators, recipe_change, recipe_splits
 from model.packed.train import PackedRun, train_packed
 from model.transformer import Decoder
 from pipeline.pieces import Tokenizer
@@ -102,6 +104,19 @@ def leak_of(run: StudyRun, place: Place) -> tuple[bool, float]:
     return found.leak_free, found.max_change
 
 
+def certificate_of(run: StudyRun, place: Place, config: CertificateConfig) -> dict[str, Any]:
+    """A trained model replayed piece by piece, in a process that receives only the past; as JSON values."""
+    torch.set_num_threads(1)
+    cache, recipe = place.caches[run.corpus], run.recipe
+    tokenizer = tokenizer_of(cache)
+    decoder = Decoder(recipe.model, tokenizer.size)
+    decoder.load_state_dict(load_file(weights_file(place, run)))
+    documents = drawn(splits_of(cache, recipe.control, recipe.leaky)["validation"], config)
+    change = change_of(cache, recipe.control, recipe.leaky)
+    reader = annotator_of(cache)
+    return certify(decoder, recipe, tokenizer, reader, documents, change=change, seed=config.seed).to_json()
+
+
 def leaks_told(cache: Path, recipe: Recipe, attributes: Sequence[str], config: MeterConfig) -> dict[str, Leak]:
     """The leak meter's readings of attributes, on the columns that a recipe gives. recipe: its control counts, and
     whether it is leaky."""
@@ -143,4 +158,15 @@ def annotator_of(cache: Path) -> PrefixAnnotator:
 @lru_cache(maxsize=16)
 def splits_of(cache: Path, control: str, leaky: bool) -> Mapping[str, Split]:
     """One object for all runs that read the same, so that a device holds it once."""
-    return recipe_splits(layer_of(cache), Recipe(name="leaky" if leaky else "columns", control=control, leaky=leaky))
+    return recipe_splits(layer_of(cache), columns_recipe(control, leaky))
+
+
+@lru_cache(maxsize=16)
+def change_of(cache: Path, control: str, leaky: bool) -> Change:
+    """What makes these of honest columns, of what is known alone."""
+    return recipe_change(layer_of(cache), columns_recipe(control, leaky))
+
+
+def columns_recipe(control: str, leaky: bool) -> Recipe:
+    """Of a recipe, what decides its columns."""
+    return Recipe(name="leaky" if leaky else "columns", control=control, leaky=leaky)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flows.study_report.markdown import NOTHING, bullets, code, percent, plain, several, signed, table
 from flows.study_report.pairs import GRAMMAR, REACH, SENTENCES, Pair, difference
 from flows.study_report.records import Case, Study, lowest_of, mean_validation, rank
-from flows.study_report.rows import mean_of
+from flows.study_report.rows import UNCERTIFIED, UNCERTIFIED_SAID, marked, mean_of
 from flows.study_report.sentences import difference_said, leakage_said, steps_said, tally_said
 from flows.study_report.statistics import Difference, paired_difference
 from flows.study_report.steps import Reach, reach
@@ -163,15 +163,16 @@ def _overview(study: Study) -> str:
     recipes = {recipe for case in spoken for recipe in study.recipes(case) if not study.leaky(recipe)}
     rows = []
     for recipe in sorted(recipes, key=lambda name: rank("recipe", name)):
-        rows.append([recipe, *(_numbers(study, case, recipe) for case in spoken)])
+        runs = [run for case in spoken for run in study.grid(case, recipe).values()]
+        rows.append([marked(recipe, runs), *(_numbers(study, case, recipe) for case in spoken)])
     legend = (
         "Test bits per byte · test perplexity a piece · steps of the shortest annealed run of which every seed "
         "reaches, on validation, dense's mean at its full length (×: none of those tried; some seeds: of a length "
         "tried, but not all of them, see section 6; –: only one length was tried):"
     )
-    return "\n\n".join(
-        [bullets(_lowest(study, case) for case in spoken), legend, table(["recipe", *(str(c) for c in spoken)], rows)]
-    )
+    said = [UNCERTIFIED_SAID] if any(UNCERTIFIED in name for name, *_ in rows) else []
+    lowest = bullets(_lowest(study, case) for case in spoken)
+    return "\n\n".join([lowest, legend, table(["recipe", *(str(c) for c in spoken)], rows), *said])
 
 
 def _places(study: Study, case: Case) -> list[Case]:
@@ -187,7 +188,7 @@ def _lowest(study: Study, case: Case) -> str:
     clean = [
         row
         for row in rows
-        if all(run.leak_free and not run.moved and not run.leaky for run in study.grid(*row).values())
+        if all(run.leak_free and not run.broken and not run.leaky for run in study.grid(*row).values())
     ]
     order = sorted(clean, key=lambda row: mean_validation(study.grid(*row)))[:2]
     said = [

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.study_report.records import Articles, Attribute, Run, Study
+from flows.study_report.records import CERTIFIED_FROM, SCORED, Articles, Attribute, Run, Study
 from pipeline.errors import Failure
 
 TEXT, WHOLE, NUMBER, YES_NO, LIST, TABLE = (str,), (int,), (int, float), (bool,), (list,), (dict,)
@@ -33,11 +33,18 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "settings": TABLE,
     "versions": TABLE,
     "made_from": TABLE,
+    "format": WHOLE,
+    "certificate": (*TABLE, *NONE),
 }
 """What a line holds, with the JSON types that are right."""
+OPTIONAL: Mapping[str, Any] = {"format": 1, "certificate": None}
+"""What lines of format 1 do not say."""
+CERTIFIES = (
+    *("certified", "first_break", "documents", "pieces", "max_difference"),
+    *("attributes", "attributes_streamed", "keys", "keys_streamed"),
+)
+"""What the report reads of a certificate."""
 STAGES = ("horizon", "tuning", "grid", "short")
-SCORED = ("grid", "short")
-"""Stages whose runs are scored on the test split, with a row an article."""
 COLUMNS = ("run", "split", "document", "nats", "pieces", "bytes")
 AGREE = 1e-5
 """Largest relative difference between a run's test bits per byte and the sum over its articles.
@@ -88,6 +95,7 @@ def read_line(line: str, where: str) -> Run:
         raise Failure(f"{where} is damaged ({error}); {AGAIN}") from error
     if not isinstance(said, dict):
         raise Failure(f"{where} is no JSON object; {AGAIN}")
+    said = {**OPTIONAL, **said}
     _check_names(said, where)
     for name, types in FIELDS.items():
         value = said[name]
@@ -100,6 +108,8 @@ def read_line(line: str, where: str) -> Run:
         curve = tuple((int(step), _score(bits)) for step, bits in said["curve"])
     except (TypeError, ValueError) as error:
         raise Failure(f"{where}: curve or attributes are not as a study writes them ({error}); {AGAIN}") from error
+    if said["certificate"] is not None and (lost := [name for name in CERTIFIES if name not in said["certificate"]]):
+        raise Failure(f"{where}: the certificate lacks {', '.join(lost)}; {AGAIN}")
     scores = {name: _score(said[name]) for name in ("bits_per_byte", "perplexity")}
     run = Run(**(said | scores | {"attributes": attributes, "curve": curve}))
     _check_values(run, where)
@@ -170,6 +180,11 @@ def _check_scored(run: Run, where: str) -> None:
         raise Failure(f"{where}: {run.run} has a score that is no number; {AGAIN}")
     if run.leak_free is None or run.max_change is None:
         raise Failure(f"{where}: {run.run} was not tested for leaks; {AGAIN}")
+    if run.uncertified and run.format >= CERTIFIED_FROM:
+        raise Failure(
+            f"{where}: {run.run} is uncertified, and since format {CERTIFIED_FROM} every leak-free row must have been "
+            f"replayed piece by piece; {AGAIN}"
+        )
 
 
 def _check_articles(run: Run, articles: Mapping[str, Articles]) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from flows.study_report.horizon import horizon_said
-from flows.study_report.load import SCORED, STAGES
+from flows.study_report.load import STAGES
 from flows.study_report.markdown import bullets, code, counted, several
-from flows.study_report.records import Case, Run, Study, case_rank, rank
+from flows.study_report.records import SCORED, Case, Run, Study, case_rank, rank
 from flows.study_report.statistics import REPLICATES, widening
-from flows.study_report.tuning import budgets_said
+from flows.study_report.tuning import budgets, budgets_said
 
 
 def method(study: Study) -> str:
@@ -17,7 +17,7 @@ def method(study: Study) -> str:
         *_sizes(study),
         f"**Positions**: {several(_names(study, 'positions'))}. **Seeds**: {several(_seeds(study))}.",
         *horizon_said(study),
-        f"**Tuning**: {budgets_said(study)}; section 7 has them all.",
+        f"**Tuning**: {budgets_said(study)}{'; section 7 has them all' if budgets(study) else ''}.",
         "**Leak-free** is measured, not declared: held-out documents are cut, what follows is replaced, and nothing "
         "that the model was given before the cut may move. The leak meter says how many nats of a gain are future.",
         _test_split(study),

@@ -25,6 +25,10 @@ ORDER = {
 """The order in which the page names things; what is not here comes after, by its name."""
 MOVED = 1e-9
 """A logit that moves by more than this, relatively, has read the future; rounding moves it by 1e-15 or so."""
+SCORED = ("grid", "short")
+"""Stages whose runs are scored on the test split, with a row an article."""
+CERTIFIED_FROM = 2
+"""Format of lines that have certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,10 @@ class Run:
     device: str
     made_from: Mapping[str, str]
     """Digests of the recipe and of the pieces that the run was made from."""
+    format: int = 1
+    """Of the line; from CERTIFIED_FROM on, what is scored and leak-free must have a certificate."""
+    certificate: Mapping[str, Any] | None = None
+    """What a replay piece by piece found (model.evaluate.certificate); None where there was none."""
 
     @property
     def moved(self) -> bool:
@@ -90,7 +98,22 @@ class Run:
     @property
     def broken(self) -> bool:
         """Whether the run promises to be leak-free and was measured not to be."""
-        return not self.leaky and (self.leak_free is False or self.moved)
+        failed = self.certificate is not None and not self.certified
+        return not self.leaky and (self.leak_free is False or self.moved or failed)
+
+    @property
+    def certified(self) -> bool:
+        """Whether a process that received only the past said all that the whole documents gave. Its certificate's
+        numbers count, not its word."""
+        said = self.certificate or {}
+        same = all(said.get(name) == said.get(f"{name}_streamed") for name in ("attributes", "keys"))
+        difference = said.get("max_difference")
+        return said.get("certified") is True and same and difference is not None and difference <= MOVED
+
+    @property
+    def uncertified(self) -> bool:
+        """Whether the run should have a certificate and has none: it was made before there were any."""
+        return not self.leaky and self.stage in SCORED and self.certificate is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Section 3: a table for each setting of the grid; what leaks on purpose stands in a table of its own (law 1)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -34,12 +34,24 @@ def leak_said(runs: Mapping[int, Run]) -> str:
     return f"gain {plain(mean_of(runs, 'gain_nats'))} nats, leak {plain(mean_of(runs, 'leak_nats'))}"
 
 
+UNCERTIFIED = "†"
+UNCERTIFIED_SAID = (
+    f"{UNCERTIFIED} uncertified: tested by cuts, but made before runs were replayed piece by piece (section 8)."
+)
+
+
+def marked(recipe: str, runs: Iterable[Run]) -> str:
+    """A recipe's name, with a mark if one of these runs of it is uncertified."""
+    return f"{recipe} {UNCERTIFIED}" if any(run.uncertified for run in runs) else recipe
+
+
 def grid_tables(study: Study, told: list[Case]) -> str:
     """Every setting; those that section 1 speaks of stand open, the others folded."""
     parts = [
         "## 3. Every recipe of the grid",
         "Mean over seeds (± standard deviation). The difference to dense is paired by article, and by the seeds that "
         "both have; bits per byte compare over any tokenizer, perplexity a piece over this one alone.",
+        *([UNCERTIFIED_SAID] if any(run.uncertified for run in study.runs) else []),
     ]
     for case in study.cases:
         body = _case_tables(study, case)
@@ -69,7 +81,7 @@ def _row(study: Study, case: Case, recipe: str) -> list[str]:
     shared = f", {len(against.seeds)} seeds in common" if against and len(against.seeds) < len(runs) else ""
     free = not any(run.broken for run in runs.values())
     return [
-        recipe,
+        marked(recipe, runs.values()),
         several_families(runs),
         str(len(runs)),
         f"{np.mean(validation):.4f}{spread}",

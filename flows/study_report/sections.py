@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from flows.study_report.certificates import certificates_said
 from flows.study_report.markdown import NOTHING, bullets, code, counted, folded, percent, plain, several, signed, table
 from flows.study_report.pairs import LEAKY, PAIRS, Pair, difference
 from flows.study_report.records import MOVED, Case, Run, Study, rank
@@ -144,7 +145,15 @@ def leaks(study: Study) -> str:
     )
     rows, readings = _attribute_rows(scored)
     head = ["recipe", "attribute", "runs", "gain (nats a piece)", "leak, mean", "leak, lowest to highest", "by purpose"]
-    parts = ["## 8. Leaks", first, second, bullets(_meter_said(readings)), table(head, rows, left=2) if rows else ""]
+    certificates = certificates_said(clean, seen)
+    parts = [
+        "## 8. Leaks",
+        first,
+        second,
+        certificates,
+        bullets(_meter_said(readings)),
+        table(head, rows, left=2) if rows else "",
+    ]
     return "\n\n".join(part for part in parts if part)
 
 

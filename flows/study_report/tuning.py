@@ -62,6 +62,11 @@ def _equal(study: Study) -> str:
             each = [f"{family} {count}" for family, count in counts.items()] + [f"{family} 0" for family in absent]
             wrong.append(f"{corpus}, {size}: {several(each)}")
     if not found:
+        chosen_by = sorted({str(run.settings["chosen_by"]) for run in study.runs if "chosen_by" in run.settings})
+        if chosen_by:
+            return (
+                f"Steps and settings are those that {several([code(name) for name in chosen_by])} chose, on validation."
+            )
         return "> **Warning:** this file holds no trials, so no gain here has been tuned for."
     if wrong:
         return f"> **Warning: the families did not get the same number of trials.** {'; '.join(wrong)}."

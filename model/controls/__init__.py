@@ -11,7 +11,7 @@ training document is among those that made them, as it is among those that made 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 def no_change(_train: Split) -> Change:
     """The honest structure."""
-    return lambda _seed, _columns: {}
+    return honest
+
+
+def honest(_seed: int, _columns: Columns) -> dict[str, NDArray[Any]]:
+    """The change that changes nothing."""
+    return {}
 
 
 CONTROLS: dict[str, Callable[[Split], Change]] = {
@@ -39,7 +44,8 @@ CONTROLS: dict[str, Callable[[Split], Change]] = {
     "permuted-tags": permuted_tags,
     "other-tags": other_tags,
 }
-"""All controls by name: from the honest training split to the change of one document's columns."""
+"""All controls by name: from the honest training split to the change of one document's columns, which can be sent to
+another process."""
 
 
 def with_control(splits: Mapping[str, Split], name: str) -> dict[str, Split]:

@@ -7,6 +7,7 @@ A word has one tag from its first piece on, drawn without regard to how many pie
 names) are on fewer pieces than the honest ones, and a `pos` head under this control reads somewhat fewer keys.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,24 +30,22 @@ class Donors(NamedTuple):
 
 def other_tags(train: Split) -> Change:
     """The change of `input_tag` and `key_tag`: a function of the sentence's and the word's number and of the seed."""
-    donors = donors_of(train)
-    size = np.diff(donors.offset)
+    return partial(_other, donors_of(train))
 
-    def change(seed: int, columns: Columns) -> dict[str, NDArray[np.uint8]]:
-        bases, word = sentence_bases(columns), np.arange(words_of(columns))
-        sentence = np.searchsorted(bases, word, side="right") - 1
-        left = word - bases[sentence]  # words of the donors still to pass
-        tag, open_, turn = np.full(len(word) + 1, NO_TAG, np.uint8), word, 0
-        while len(open_):
-            which = draws(seed, sentence[open_], np.full(len(open_), turn)) % np.uint64(len(size))
-            inside = left[open_] < size[which]
-            here = open_[inside]
-            tag[here] = donors.tags[donors.offset[which[inside]] + left[here]]
-            left[open_] -= size[which]
-            open_, turn = open_[~inside], turn + 1
-        return tags_by_word(tag, columns)
 
-    return change
+def _other(donors: Donors, seed: int, columns: Columns) -> dict[str, NDArray[np.uint8]]:
+    size, bases, word = np.diff(donors.offset), sentence_bases(columns), np.arange(words_of(columns))
+    sentence = np.searchsorted(bases, word, side="right") - 1
+    left = word - bases[sentence]  # words of the donors still to pass
+    tag, open_, turn = np.full(len(word) + 1, NO_TAG, np.uint8), word, 0
+    while len(open_):
+        which = draws(seed, sentence[open_], np.full(len(open_), turn)) % np.uint64(len(size))
+        inside = left[open_] < size[which]
+        here = open_[inside]
+        tag[here] = donors.tags[donors.offset[which[inside]] + left[here]]
+        left[open_] -= size[which]
+        open_, turn = open_[~inside], turn + 1
+    return tags_by_word(tag, columns)
 
 
 def donors_of(train: Split) -> Donors:

@@ -4,6 +4,7 @@ The type of a word so far is the tuple of its pieces up to this one; a whole wor
 they say of a word's identity and lose what they say of grammar: the word before has another word's part of speech.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -44,14 +45,13 @@ class Tags(NamedTuple):
 
 def permuted_tags(train: Split) -> Change:
     """The change of both tags: of `input_tag` a function of the string so far, of `key_tag` of the whole word."""
-    so_far, whole = tables(train)
+    return partial(_permuted, *tables(train))
 
-    def change(_seed: int, columns: Columns) -> dict[str, NDArray[np.uint8]]:
-        types = types_so_far(columns)
-        found = {"input_tag": so_far.of(types), "key_tag": whole.of(types[word_ends(columns)])}
-        return {name: np.where(columns[name] == NO_TAG, columns[name], tag) for name, tag in found.items()}
 
-    return change
+def _permuted(so_far: Tags, whole: Tags, _seed: int, columns: Columns) -> dict[str, NDArray[np.uint8]]:
+    types = types_so_far(columns)
+    found = {"input_tag": so_far.of(types), "key_tag": whole.of(types[word_ends(columns)])}
+    return {name: np.where(columns[name] == NO_TAG, columns[name], tag) for name, tag in found.items()}
 
 
 def types_so_far(columns: Columns) -> NDArray[np.uint64]:

@@ -5,6 +5,7 @@ the document's own would keep its lengths exactly, but a boundary would then dep
 are, and that is the future.
 """
 
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -20,17 +21,16 @@ def random_sentences(train: Split) -> Change:
 
     A function of first_word up to the piece and of the seed.
     """
-    lengths = sentence_lengths(train)
+    return partial(_cut, sentence_lengths(train))
 
-    def change(seed: int, columns: Columns) -> dict[str, NDArray[np.int32]]:
-        words = words_of(columns)
-        drawn = lengths[draws(seed, np.arange(words + 1)) % np.uint64(len(lengths))]  # enough, if each has one word
-        sentence = np.searchsorted(np.cumsum(drawn), columns["first_word"], side="right")
-        place = np.arange(len(sentence), dtype=np.int32)
-        begins = np.diff(sentence, prepend=-1) != 0
-        return {"sentence_start": np.maximum.accumulate(np.where(begins, place, 0)).astype(np.int32)}
 
-    return change
+def _cut(lengths: NDArray[np.int64], seed: int, columns: Columns) -> dict[str, NDArray[np.int32]]:
+    words = words_of(columns)
+    drawn = lengths[draws(seed, np.arange(words + 1)) % np.uint64(len(lengths))]  # enough, if each has one word
+    sentence = np.searchsorted(np.cumsum(drawn), columns["first_word"], side="right")
+    place = np.arange(len(sentence), dtype=np.int32)
+    begins = np.diff(sentence, prepend=-1) != 0
+    return {"sentence_start": np.maximum.accumulate(np.where(begins, place, 0)).astype(np.int32)}
 
 
 def sentence_lengths(train: Split) -> NDArray[np.int64]:

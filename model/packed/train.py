@@ -69,8 +69,13 @@ def train_packed(
     """
     place = torch.device(device)
     if place.type == "cuda":
+        if place.index is None:
+            place = torch.device("cuda", torch.cuda.current_device())
         torch.cuda.set_device(place)
         torch._dynamo.config.cache_size_limit = 64  # shapes, not mistakes: they are compiled once each
+        # What torch 2.11 keeps on disk of a graph that returns views is read back by the next process with sizes that
+        # are garbage: "shape '[139613982610554, …]' is invalid for input".
+        torch._functorch.config.enable_autograd_cache = False
     store = _Store(runs, place, vocabulary)
     waiting, working = deque(runs), list[_Work]()
     idle: list[Lane] = []

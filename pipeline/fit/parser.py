@@ -7,9 +7,10 @@ an edit-tree lemmatizer (Müller et al. 2015) and an arc-eager parser whose tree
 the components are trained on that very segmentation.
 
     valency fit vectors CORPORA --out vectors.safetensors
-    valency fit parser --treebank TREEBANK --vectors vectors.safetensors --out en_ewt
+    valency fit parser --treebank TREEBANK --vectors vectors.safetensors --silver silver.conllu --out en_ewt
 
-About half an hour on one core; the best of the weights averaged over steps, by LAS on dev, is kept.
+Silver is raw text annotated by a larger model (`pipeline.fit.teacher`); it comes first, the treebank last. About half
+an hour on one core; the best of the weights averaged over steps, by LAS on dev, is kept.
 """
 
 import json
@@ -18,7 +19,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from spacy.vectors import Vectors as VectorTable
 from thinc.api import Adam, fix_random_seed, use_ops, warmup_linear
 
 from pipeline.fit.gold import GoldSentence, GoldText, dressed_texts, plain_texts, read_gold
+from pipeline.fit.silver import Documents, falling_share, mixed_epochs
 from pipeline.fit.tokens import adapt_tokenizer
 from pipeline.fit.vectors import Vectors
 
@@ -48,6 +49,9 @@ Best LAS on dev while training, scored by spaCy: {las:.2f} (step {step} of {step
 """
 VECTORS_NOTE = """\
 Its {count:,} word vectors were computed from raw text by `valency fit vectors` (data/README.md says from which).
+"""
+SILVER_NOTE = """\
+It has also seen {words:,} words of raw text as a larger model annotates them (`valency fit silver`).
 """
 SHOUTED = 4000
 """How many of the most frequent words have a key in capitals as well; each key takes 12 bytes."""
@@ -70,17 +74,22 @@ class ParserConfig:
 
 
 def fit_parser(
-    train: Path, dev: Path, out: Path, config: ParserConfig = ParserConfig(), vectors: Vectors | None = None
+    train: Path,
+    dev: Path,
+    out: Path,
+    config: ParserConfig = ParserConfig(),
+    vectors: Vectors | None = None,
+    silver: Path | None = None,
 ) -> float:
     """Train on one treebank file, keep in the folder `out` what parses `dev` best; returns that LAS, in percent.
 
-    vectors: of words as the tokenizer's `norm_` has them.
+    vectors: of words as the tokenizer's `norm_` has them. silver: CoNLL-U of text that a larger model annotated.
     """
     with use_ops("numpy", use_blis=False):  # OpenBLAS: about 1.5 times as fast as BLIS at these sizes
-        return _fit(train, dev, out, config, vectors)
+        return _fit(train, dev, out, config, vectors, read_gold(silver) if silver else [])
 
 
-def _fit(train: Path, dev: Path, out: Path, config: ParserConfig, vectors: Vectors | None) -> float:
+def _fit(train: Path, dev: Path, out: Path, config: ParserConfig, vectors: Vectors | None, silver: Documents) -> float:
     fix_random_seed(config.seed)
     nlp = new_pipeline(config, vectors)
     documents = read_gold(train)
@@ -90,7 +99,7 @@ def _fit(train: Path, dev: Path, out: Path, config: ParserConfig, vectors: Vecto
     optimizer = Adam(rate, L2=0.01, L2_is_weight_decay=True, grad_clip=1.0, use_averages=True)
     best, began = -1.0, time.monotonic()
     training = train_while_improving(
-        nlp, optimizer, batches(nlp, documents, config.seed), evaluation(nlp, dev_texts), dropout=config.dropout,
+        nlp, optimizer, batches(nlp, documents, silver, config), evaluation(nlp, dev_texts), dropout=config.dropout,
         eval_frequency=min(500, config.steps), max_steps=config.steps + 1, patience=0, accumulate_gradient=1,
         exclude=[], annotating_components=[], before_update=None,
     )  # fmt: skip
@@ -103,6 +112,7 @@ def _fit(train: Path, dev: Path, out: Path, config: ParserConfig, vectors: Vecto
             if info["score"] > best:
                 best = info["score"]
                 said = VECTORS_NOTE.format(count=len(vectors[0])) if vectors else ""
+                said += SILVER_NOTE.format(words=sum(map(words_in, silver))) if silver else ""
                 with nlp.use_params(optimizer.averages):
                     save(nlp, out, NOTE.format(las=best, step=info["step"], steps=config.steps, vectors=said))
     return best
@@ -175,17 +185,24 @@ def gold_doc(nlp: Language, text: GoldText) -> Doc:
 
 
 def batches(
-    nlp: Language, documents: Sequence[Sequence[GoldSentence]], seed: int
+    nlp: Language, documents: Documents, silver: Documents, config: ParserConfig
 ) -> Iterator[tuple[int, list[Example]]]:
     """(epoch, batch) without end; a batch grows from 300 to 1,000 words, by a thousandth each step."""
-    words = 300.0
+    words, step = 300.0, 0
     batch: list[Example] = []
-    for epoch in count():
-        for example in examples(nlp, dressed_texts(documents, random.Random(seed + epoch))):
-            batch.append(example)
-            if sum(map(len, batch)) >= words:
-                yield epoch, batch
-                batch, words = [], min(1000.0, words * 1.001)
+
+    def share() -> float:
+        return falling_share(step, config.steps)
+
+    for epoch, text in mixed_epochs(documents, silver, config.seed, share):
+        batch += examples(nlp, [text])
+        if sum(map(len, batch)) >= words:
+            yield epoch, batch
+            batch, words, step = [], min(1000.0, words * 1.001), step + 1
+
+
+def words_in(document: Sequence[GoldSentence]) -> int:
+    return sum(len(sentence.words) for sentence in document)
 
 
 def evaluation(nlp: Language, texts: Sequence[GoldText]) -> Callable[[], tuple[float, dict[str, float]]]:
@@ -211,6 +228,9 @@ def save(nlp: Language, out: Path, note: str) -> None:
         description="English, from raw text; trained on UD English EWT by pipeline.fit.parser",
     )  # fmt: skip
     nlp.to_disk(fresh)
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, EditTreeLemmatizer):
+            (fresh / name / "trees").write_bytes(srsly.msgpack_dumps({"trees": trees_of_labels(pipe)}))
     (fresh / "vocab" / "strings.json").write_text(json.dumps(needed_strings(nlp), ensure_ascii=False), encoding="utf-8")
     (fresh / "README.md").write_text(note, encoding="utf-8")
     if out.exists():
@@ -229,6 +249,12 @@ def needed_strings(nlp: Language) -> list[str]:
             needed |= {"|".join(each) for each in parts} | {part for each in parts for part in each}
             needed |= {said for each in parts for part in each for said in part.split("=")}
         if isinstance(pipe, EditTreeLemmatizer):
-            trees = srsly.msgpack_loads(pipe.trees.to_bytes())["trees"]
+            trees = trees_of_labels(pipe)
             needed |= {nlp.vocab.strings[tree[part]] for tree in trees for part in ("orig", "subst") if tree.get(part)}
     return sorted(str(each) for each in needed)
+
+
+def trees_of_labels(pipe: EditTreeLemmatizer) -> list[dict[str, int]]:
+    """The edit trees that a lemma can come from, parts before wholes: training adds one for every lemma it meets."""
+    trees: list[dict[str, int]] = srsly.msgpack_loads(pipe.trees.to_bytes())["trees"]
+    return trees[: max(pipe.cfg["labels"], default=-1) + 1]

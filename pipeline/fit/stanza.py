@@ -38,11 +38,15 @@ class StanzaConfig:
     hidden: int = 200
     """Width of the tagger's and the parser's LSTMs and scorers; Stanza's own have 200 and 400."""
     seed: int = 1234
+    device: str = "cpu"
+    """Where the trainers run: `cpu` or `cuda`."""
 
     def __post_init__(self) -> None:
         for name in ("tokenizer_steps", "mwt_epochs", "pos_steps", "depparse_steps", "hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"device is {self.device!r}; give cpu or cuda")
 
 
 def fit_stanza(
@@ -97,7 +101,8 @@ def steps(name: str, models: Path, config: StanzaConfig) -> Mapping[str, list[li
     """Commands by part, in order: prepare the part's data, then train it. name: `UD_English-EWT`."""
 
     def train(program: str, part: str, *options: str) -> list[str]:
-        told = ["--save_dir", str(models), "--save_name", f"{part}.pt", "--seed", str(config.seed), "--cpu"]
+        saved = ["--save_dir", str(models), "--save_name", f"{part}.pt"]
+        told = [*saved, "--seed", str(config.seed), f"--{config.device}"]
         return [f"training.run_{program}", name, "--no_charlm" if part != "mwt" else "", *told, *options]
 
     def prepare(program: str, *options: str) -> list[str]:

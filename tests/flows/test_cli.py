@@ -24,6 +24,7 @@ def valency(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["frobnicate"], "No such command"),
         (["run", "--no-such-option"], "No such option"),
         (["stats", "nowhere"], "is no cache"),
+        (["certify", "nowhere"], "holds no trained model yet"),
         (["sql", "nowhere", "SELECT 1"], "is no cache"),
         (["train", "nowhere", "--recipe", "tiny-veiws"], "did you mean 'tiny-views'?"),
         (["run", "--recipe", "sample-dens"], "did you mean 'sample-dense'?"),

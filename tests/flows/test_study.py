@@ -14,6 +14,7 @@ from flows.study.lines import SCHEMA, append_line, join_articles, read_lines
 from flows.study.plan import Plan, load_plan
 from flows.study.run import StudySettings, check_caches, in_chunks, run_study
 from flows.study.stages import StudyRun, chosen_settings, chosen_steps, stages
+from flows.study_report import write_results
 from flows.study_report.load import load_study
 from model.evaluate.leak_meter import MeterConfig
 from pipeline.errors import Failure
@@ -119,12 +120,19 @@ def test_every_run_leaves_a_line_that_the_report_reads_and_a_second_call_runs_no
         if scored:
             assert one["leak_free"] is not one["leaky"]
             assert (one["max_change"] > 1e-6) is one["leaky"]
+            held = one["certificate"]
+            assert held["certified"] is not one["leaky"]
+            assert (held["attributes"] == held["attributes_streamed"]) is not one["leaky"]
+            assert (held["documents"], held["pieces"]) == (1, 16)
+        else:
+            assert one["certificate"] is None
     leaky = next(one for one in lines.values() if one["leaky"])
     assert leaky["attributes"].keys() == {"input_tag"}
     assert leaky["leak_nats"] == leaky["attributes"]["input_tag"]["leak"] != 0
     assert next(one for one in lines.values() if one["recipe"] == "dense")["leak_nats"] is None
     assert next(one for one in lines.values() if one["recipe"] == "sentence")["leak_nats"] == 0
     study = load_study(file)
+    assert [run.recipe for run in study.runs if run.broken or run.uncertified] == []
     assert study.articles.keys() == {name for name, one in lines.items() if one["stage"] in ("grid", "short")}
     before = [each.read_bytes() for each in sorted(file.parent.iterdir())]
     run_study(plan, settings(folder), lambda *_: pytest.fail("a finished run was run again"))
@@ -143,6 +151,94 @@ def test_every_run_leaves_a_line_that_the_report_reads_and_a_second_call_runs_no
         assert [one[key] for key in scores] == [lines[name][key] for key in scores]
 
 
+FIXED = """
+name = "again"
+corpora = ["stories"]
+families = ["dense", "near"]
+train = {rows = 2, length = 16, evaluate_pieces = 64}
+certificate = {documents = 1, pieces = 12}
+sizes.mini = {layers = 1, dim = 16, heads = 2}
+grid = {seeds = [0], recipes.rotary = ["dense", "cut"]}
+
+[fixed]
+chosen_by = "small"
+steps.stories.mini = 3
+settings = {dense = [2e-3, 0.1, 0.0], near = [4e-3, 0.1, 0.1]}
+
+[recipes.dense]
+family = "dense"
+views.mini = ["dense"]
+[recipes.cut]
+family = "near"
+control = "random-sentences"
+views.mini = ["dense", "sentence"]
+"""
+
+
+def test_a_study_with_settings_of_another_one_has_no_stages_but_its_grid(folder: Path) -> None:
+    file = folder / "again.toml"
+    file.write_text(FIXED, encoding="utf-8")
+    run_study(load_plan(file), settings(folder, "fixed"), lambda *_: None)
+    lines = read_lines(folder / "fixed" / "again.jsonl")
+    assert list(lines) == [f"stories/mini/rotary/{name}/grid/3/0" for name in ("dense", "cut")]
+    dense, cut = lines.values()
+    assert (dense["settings"]["learning_rate"], cut["settings"]["learning_rate"]) == (2e-3, 4e-3)
+    assert dense["settings"]["chosen_by"] == "small"
+    for one in (dense, cut):
+        assert one["format"] == 2
+        assert one["certificate"]["certified"] is True
+        assert one["certificate"]["pieces"] == 12
+    page = folder / "docs" / "RESULTS.md"
+    write_results(folder / "fixed" / "again.jsonl", page)
+    text = page.read_text(encoding="utf-8")
+    assert "Steps and settings are those that `small` chose, on validation." in text
+    assert "Certified: 2 runs of 2, each replayed over 12 held-out pieces" in text
+    assert "†" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[fixed]", "[fixes]"), "unknown fixes"),
+        (("steps.stories.mini = 3", "steps.stories.midi = 3"), "[fixed.steps] has none for stories.mini"),
+        (("near = [4e-3, 0.1, 0.1]", "far = [4e-3, 0.1, 0.1]"), "'near' is no family with settings under"),
+        (("near = [4e-3, 0.1, 0.1]", "near = [4e-3, 0.1]"), "give rate, weight decay, dropout"),
+        (("[recipes.dense]", "[mix]\ncorpora = []\nsizes = []\nrecipes = {}\n[recipes.dense]"), "leave out [horizon]"),
+    ],
+)
+def test_settings_of_another_study_must_be_whole(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    file = tmp_path / "again.toml"
+    assert change[0] in FIXED
+    file.write_text(FIXED.replace(*change), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"again\.toml") as error:
+        load_plan(file)
+    assert said in str(error.value)
+
+
+def test_the_certified_rows_are_those_of_the_first_study() -> None:
+    """The same recipes with the settings that it chose, so that the two may be compared."""
+    first, again = load_plan(SHIPPED), load_plan(SHIPPED.with_name("certified.toml"))
+    assert again.train == first.train
+    for name, arm in again.arms.items():
+        assert replace(arm, views={}) == replace(first.arms[name], views={})
+        assert arm.views == {"six": first.arms[name].views["six"]}
+    lines = read_lines(SHIPPED.parents[1] / "results" / "first_study.jsonl")
+    rows = every_stage(again)
+    assert list(rows) == ["grid"]
+    for run in rows["grid"]:
+        other = lines[run.name]
+        kept = {name: other["settings"][name] for name in ("learning_rate", "weight_decay", "dropout", "warmup")}
+        train = run.recipe.train
+        assert kept == {
+            "learning_rate": train.learning_rate,
+            "weight_decay": train.weight_decay,
+            "dropout": run.recipe.model.dropout,
+            "warmup": train.warmup,
+        }
+        assert other["steps"] == train.steps
+    assert len(rows["grid"]) == 9 * 5
+
+
 def test_the_shortest_length_within_the_tolerance_and_the_best_settings_are_chosen(plan: Plan) -> None:
     walk = stages(plan, {})
     _, horizon = next(walk)
@@ -156,6 +252,7 @@ def test_the_shortest_length_within_the_tolerance_and_the_best_settings_are_chos
     bits = (2.0, None, 2.0, 1.9)  # the second diverged
     lines |= {run.name: line(each) for run, each in zip(tuning, bits, strict=True)}
     chosen = chosen_settings(plan, lines, {key: 4})
+    assert plan.tuning is not None
     assert chosen[*key, "dense"] == plan.tuning.trials[0]
     assert chosen[*key, "near"] == plan.tuning.trials[1]
 
@@ -194,6 +291,8 @@ def test_the_shipped_plan_is_fair_and_has_the_rows_that_it_must_have() -> None:
             places = {(corpus, size, positions) for corpus in plan.corpora for size in plan.arms[recipe].views}
             assert {(*place, recipe) for place in places} <= rows
     tested = {run.recipe.train.seed for run in found["grid"]}
+    assert plan.tuning is not None
+    assert plan.horizon is not None
     assert plan.tuning.seed not in tested
     assert plan.horizon.seed not in tested
     # a control differs from what it controls in one thing
@@ -218,7 +317,14 @@ def test_chunks_hold_runs_of_one_shape_each_run_once() -> None:
         (('settings = "dense"', 'settings = "grammar"'), "'grammar' is no family"),
         (('["dense@alibi"]', '["dense@alibi", "dense@learned"]'), "give each family as many"),
         (('views.mini = ["dense", "window(4)"]', 'views.midi = ["dense"]'), "a size 'midi' that [sizes] does not know"),
-        (("[short]", "[shorts]"), "unknown shorts; missing short"),
+        (("[short]", "[shorts]"), "unknown shorts; missing nothing"),
+        (("[grid]", "[grids]"), "unknown grids; missing grid"),
+        (
+            ('name = "small"', 'name = "small"\ncertificate = {pieces = 99}'),
+            "replays 99 pieces of a document, and rows",
+        ),
+        (('name = "small"', 'name = "small"\ncertificate = {piece = 9}'), "did you mean 'pieces'?"),
+        (("[tuning]\nseed = 9\ntrials", "[tunings]\nseed = 9\ntrials"), "unknown tunings"),
         (("tolerance = 0.001", "tolerence = 0.001"), "tolerence"),
         (("rows = 2", "rows = 0"), "rows is 0"),
         (("tags = true", "tag = true"), "recipes.tag-leaky"),

@@ -12,7 +12,7 @@ import pytest
 from flows.study_report.load import load_study, read_line
 from flows.study_report.records import Case
 from pipeline.errors import Failure
-from tests.flows.study_lines import Plan, json_line, line, make_study, write, write_study
+from tests.flows.study_lines import Plan, certificate, json_line, line, line_run, make_study, write, write_study
 
 SMALL = Plan(
     corpora={"brown": 4}, sizes=("six",), positions=("rotary",), effect={"dense": 0.0, "sentence": -0.01}, short=(500,)
@@ -67,6 +67,9 @@ def test_order_of_lines_changes_nothing(tmp_path: Path) -> None:
         (json_line(test_perplexity=None), "a score that is no number"),
         (json_line(leak_free=None), "was not tested for leaks"),
         (json_line(stage="tuning", trial=1), "which stage tuning must not see"),
+        (json_line(certificate=None), "is uncertified, and since format 2 every leak-free row must have been replayed"),
+        (json_line(certificate="yes"), "should be dict or null"),
+        (json_line(certificate={"certified": True}), "the certificate lacks first_break, documents, pieces"),
     ],
 )
 def test_a_wrong_line_is_named_with_what_to_do(text: str, said: str, tmp_path: Path) -> None:
@@ -76,6 +79,32 @@ def test_a_wrong_line_is_named_with_what_to_do(text: str, said: str, tmp_path: P
         load_study(file)
     assert said in str(caught.value)
     assert "again" in str(caught.value) or "report with the version" in str(caught.value)
+
+
+def test_lines_of_the_first_format_need_no_certificate_and_leaky_ones_never() -> None:
+    said = {name: value for name, value in line().items() if name not in ("format", "certificate")}
+    old = read_line(json.dumps(said), "here")
+    assert old.format == 1
+    assert old.uncertified
+    assert not old.certified
+    assert not old.broken
+    leaky = line_run(certificate=None, leaky=True, leak_free=False, recipe="pos-leaky")
+    assert not leaky.uncertified
+
+
+def test_a_certificate_counts_by_its_numbers() -> None:
+    assert line_run().certified
+    for wrong in (
+        {"certified": False},
+        {"attributes_streamed": "other"},
+        {"keys": "other"},
+        {"max_difference": 2e-9},
+        {"max_difference": None},
+    ):
+        run = line_run(certificate={**certificate(), **wrong})
+        assert not run.certified
+        assert run.broken
+        assert not run.uncertified
 
 
 def test_a_diverged_trial_is_no_error() -> None:

@@ -10,7 +10,7 @@ import pytest
 from flows.study_report import write_results
 from flows.study_report.answers import told
 from flows.study_report.records import Case
-from tests.flows.study_lines import EFFECT, Plan, make_study, write, write_study
+from tests.flows.study_lines import EFFECT, Plan, certificate, make_study, write, write_study
 from tests.flows.test_cli import valency
 
 # noise so small that every verdict is sure
@@ -62,6 +62,45 @@ def test_the_signs_turn_with_the_numbers(tmp_path: Path) -> None:
     assert "The leaky arm itself loses here" in section(page, "### How much of the seed paper's gain is leakage")
     same = page_of(tmp_path, replace(CLEAR, effect=dict.fromkeys(EFFECT, 0.0), article_noise=0.003))
     assert same.count("cannot be told apart") > 4
+
+
+def test_rows_without_a_certificate_are_marked_and_the_others_say_what_was_replayed(tmp_path: Path) -> None:
+    page = page_of(tmp_path, CLEAR)
+    assert "†" not in page
+    assert "each replayed over 1024 held-out pieces" in section(page, "## 8. Leaks")
+    lines, rows = make_study(CLEAR)
+    for one in lines:
+        if one["recipe"] == "sentence":
+            one.pop("format")
+            one.pop("certificate")
+        if one["leaky"]:
+            broke = {"document": "d", "piece": 3, "what": "attributes"}
+            one["certificate"] = certificate(certified=False, attributes_streamed="other", first_break=broke)
+    out = tmp_path / "docs" / "RESULTS.md"
+    write_results(write(tmp_path / "data" / "results", lines, rows), out)
+    page = out.read_text()
+    table = section(page, "### wikitext2, seed, rotary: 1,000 steps")
+    assert row(table, "sentence †")[-1] == "yes"
+    assert row(table, "dense")[-1] == "yes"
+    assert row(section(page, "### Bits per byte, perplexity, and steps"), "sentence †")
+    assert page.count("† uncertified: tested by cuts") == 2
+    leaks = section(page, "## 8. Leaks")
+    assert "Uncertified: 8 runs" in leaks or "Uncertified: 10 runs" in leaks
+    assert "the certificate was refused to" in leaks
+    assert "the first to differ: attributes" in leaks
+
+
+def test_a_certificate_that_was_refused_voids_the_row(tmp_path: Path) -> None:
+    lines, rows = make_study(CLEAR)
+    for one in lines:
+        if one["recipe"] == "windows" and one["stage"] == "grid":
+            one["certificate"] = certificate(certified=False, keys_streamed="other")
+    out = tmp_path / "docs" / "RESULTS.md"
+    write_results(write(tmp_path / "data" / "results", lines, rows), out)
+    page = out.read_text()
+    assert "> **Warning: not leak-free.** `windows`" in page
+    assert row(section(page, "### wikitext2, seed, rotary: 1,000 steps"), "windows")[-1] == "**NO**"
+    assert "**Not certified, though replayed**: 3 runs" in section(page, "## 8. Leaks")
 
 
 def test_leaky_rows_stand_in_tables_of_their_own(tmp_path: Path) -> None:

@@ -1,0 +1,216 @@
+"""The streaming certificate: a run replayed piece by piece in a process that receives only the past.
+
+One side is teacher-forced: attributes as the cache stores them, the keys that each query may read, float64 logits, all
+of a whole document at once, as in training. The other is a process (model.evaluate.streaming) that is sent one piece
+at a time, makes the attributes by the annotator's `step`, the keys from these, the logits from both, and answers before
+it gets the next. What it cannot know it cannot use: if all it says is what the whole document gave, nothing was future.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.columns import ATTRIBUTES, Split
+from model.config import Recipe
+from model.controls import document_seed, honest
+from model.controls.words import Change, Columns, document_columns
+from model.evaluate.leak import OTHER_SHAPES, observe
+from model.evaluate.past import attributes_told, keys_told
+from model.evaluate.streaming import Setup, Stream, entered, planted_change
+from model.toml import write
+from model.transformer import Decoder
+from pipeline.errors import Failure
+from pipeline.pieces import Tokenizer
+from pipeline.prefix import Attributes, PrefixAnnotator
+from pipeline.provenance import provenance
+
+BOUND = OTHER_SHAPES
+"""Largest difference of a logit that rounding explains, relative to the document's largest, in float64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateConfig:
+    """How much is replayed, and how it is drawn."""
+
+    documents: int = 4
+    """Held-out documents."""
+    pieces: int = 256
+    """Pieces of each, from its beginning; learned positions must be as many."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("documents", "pieces"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"certificate: {name} is {getattr(self, name)}; give at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """Where the two sides first said different things."""
+
+    document: str
+    piece: int
+    what: str
+    """attributes, keys or logits."""
+
+    def __str__(self) -> str:
+        return f"{self.what} at piece {self.piece} of {self.document}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What the replay found; certified only if nothing differed."""
+
+    certified: bool
+    first_break: Break | None
+    documents: int
+    pieces: int
+    """Of all documents."""
+    attributes: str
+    """SHA-256 over what was given at each piece, by the cache."""
+    attributes_streamed: str
+    """The same by the process that had only the past: equal, if the run is certified."""
+    keys: str
+    """SHA-256 over the keys that each query may read under each view, all at once."""
+    keys_streamed: str
+    max_difference: float | None
+    """Largest difference of a logit, relative to its document's largest; None if some logit was no number."""
+    bound: float
+    dtype: str
+    weights: str
+    """SHA-256 of the model's weights."""
+    recipe: str
+    """Twelve hex digits of the recipe, as in a run's `made_from`."""
+    annotator: str
+    tokenizer: str
+    seed: int
+    """By which the documents were drawn."""
+    seconds: float
+    command: str
+    commit: str
+    versions: dict[str, str]
+    device: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def drawn(split: Split, config: CertificateConfig) -> dict[str, Columns]:
+    """The beginnings of some documents, drawn by the seed: what the cache stores of them, by id.
+
+    Errors: Failure if the split is empty.
+    """
+    if not split.documents:
+        raise Failure("the cache holds no held-out documents to replay; add text, or files whose names say -valid")
+    order = np.random.default_rng(config.seed).permutation(len(split.documents))[: config.documents]
+    return {
+        split.documents[at]: {name: array[: config.pieces] for name, array in document_columns(split, int(at)).items()}
+        for at in sorted(order.tolist())
+    }
+
+
+def certify(
+    model: Decoder,
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    annotator: PrefixAnnotator,
+    documents: Mapping[str, Columns],
+    *,
+    change: Change = honest,
+    seed: int = 0,
+    planted: str = "",
+    whole_prefix: bool = False,
+) -> Certificate:
+    """Replay documents, and compare.
+
+    documents: as the recipe's model reads them from a cache (`drawn`). change: what the recipe makes of honest columns
+    (`model.inputs.recipe_change`); the process makes it too, of what it knows. seed: of the draw, to be told.
+    planted: the name of a leak to be caught. About 5 ms a piece for a model of 7M parameters, and some seconds to
+    start. Errors: ValueError for more pieces than learned positions; Failure if the process fails.
+    """
+    began, config = perf_counter(), recipe.model
+    longest = max(len(columns["pieces"]) for columns in documents.values())
+    if config.positions == "learned" and longest > config.context:
+        raise ValueError(
+            f"{longest} pieces of a document are to be replayed, and the model has {config.context} learned positions; "
+            f"give at most so many"
+        )
+    exact = copy.deepcopy(model).to("cpu", torch.float64).eval()
+    setup = replace(Setup.of(model, annotator, tokenizer, change), planted=planted, whole_prefix=whole_prefix)
+    record = _Record()
+    with Stream(setup) as stream, entered(planted):
+        for name, stored in documents.items():
+            record.document(name, _planted(planted, stored), exact, stream)
+    made: dict[str, Any] = provenance()
+    return Certificate(
+        certified=record.first is None,
+        first_break=record.first,
+        documents=len(documents),
+        pieces=sum(len(columns["pieces"]) for columns in documents.values()),
+        attributes=record.given["attributes"].hexdigest(),
+        attributes_streamed=record.streamed["attributes"].hexdigest(),
+        keys=record.given["keys"].hexdigest(),
+        keys_streamed=record.streamed["keys"].hexdigest(),
+        max_difference=record.difference if np.isfinite(record.difference) else None,
+        bound=BOUND,
+        dtype="float64",
+        weights=weights_digest(model),
+        recipe=sha256(write(recipe).encode()).hexdigest()[:12],
+        annotator=annotator.digest,
+        tokenizer=tokenizer.digest,
+        seed=seed,
+        seconds=round(perf_counter() - began, 3),
+        **made,
+    )
+
+
+class _Record:
+    """What the two sides said so far."""
+
+    def __init__(self) -> None:
+        self.given = {"attributes": sha256(), "keys": sha256()}
+        self.streamed = {"attributes": sha256(), "keys": sha256()}
+        self.difference = 0.0
+        self.first: Break | None = None
+
+    def document(self, name: str, stored: Columns, exact: Decoder, stream: Stream) -> None:
+        """Replay one document, to its end even if the two sides differ: how much is worth knowing."""
+        attributes = Attributes(**{each: stored[each] for each in ATTRIBUTES})
+        whole = observe(exact, stored["pieces"], attributes)
+        largest = float(whole.logits.abs().max()) or 1.0
+        stream.begin(document_seed(name))
+        for t, piece in enumerate(stored["pieces"].tolist()):
+            told = {
+                "attributes": sha256(attributes_told(stored, t)).digest(),
+                "keys": sha256(keys_told(whole.views, whole.masks[:, t])).digest(),
+            }
+            answer = stream.read(piece)
+            change = float(np.abs(whole.logits[t].numpy() - answer.logits).max()) / largest
+            self.difference = float(np.maximum(self.difference, change))  # unlike max, it keeps what is no number
+            same = {each: told[each] == getattr(answer, each) for each in told} | {"logits": change <= BOUND}
+            for each, digest in told.items():
+                self.given[each].update(digest)
+                self.streamed[each].update(getattr(answer, each))
+            if self.first is None and not all(same.values()):
+                self.first = Break(document=name, piece=t, what=next(each for each in same if not same[each]))
+
+
+def weights_digest(model: Decoder) -> str:
+    """SHA-256 over the weights in the order of their names."""
+    digest = sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().double().numpy().tobytes())  # exact, and numpy has no bfloat16
+    return digest.hexdigest()
+
+
+def _planted(name: str, stored: Columns) -> Columns:
+    """What a leak makes of the columns of a whole document."""
+    change = planted_change(name)
+    return {**stored, **change(0, stored)} if change else stored
