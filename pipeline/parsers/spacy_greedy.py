@@ -33,7 +33,7 @@ def _run(component: Callable[[Doc], Doc], docs: list[Doc]) -> list[Doc]:
     return [component(doc) for doc in docs]
 
 
-def _steps_are_known(component: object) -> bool:
+def _steps_are_known(component: Any) -> bool:
     """Whether `greedy_parse` does what the parser would: a search without beam through a network of two layers."""
     return (
         type(component) is DependencyParser
