@@ -41,6 +41,9 @@ CHILDREN = {
     "PYTHONSAFEPATH": "1",  # a stray secrets.py or model.py in the working folder must not be imported
     "OMP_NUM_THREADS": "1",  # one process a core
     "TOKENIZERS_PARALLELISM": "false",
+    # The parser's arrays come and go by tens of megabytes: given back to the system, each page is cleared anew.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
 """Environment of worker processes and of the server."""
 

@@ -6,6 +6,7 @@ Whether a shard is made is for the cache to say, not for Prefect: a made shard's
 results if it has them, by a key of the content alone, and costs a look at the sidecars if not.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -81,6 +82,8 @@ def begin_worker(job: Job, parent: int) -> None:
         parser_of(job.tools)
     if "pieces" in job.stages:
         annotator_of(job.tools)
+    gc.collect()
+    gc.freeze()  # models and tables stay: Python's collector need not walk through them again and again
 
 
 def workers_of(job: Job) -> Path:

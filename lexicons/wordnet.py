@@ -6,7 +6,8 @@ Which synsets stand behind a feature is written in `lexicons/tables/anchors.tsv`
 a word of a parser is one word. The tables are memory-mapped, so that many processes share one copy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,12 +22,16 @@ PART: dict[str, str] = {"NOUN": "n", "VERB": "v", "ADJ": "a"}
 
 _PART_OF_TAG: tuple[str, ...] = tuple(PART.get(tag, "") for tag in UPOS)
 _TYPICAL, _POSSIBLE = 0, 1
+_REMEMBERED = 300_000
+"""Keys whose row is kept, about 30 MB; a text has few words that are not among its first hundred thousand."""
+_rows: dict[str, int] = {}
+"""Row of each key met so far, -1 where the table has none. Nothing is ever taken out."""
 
 
 def semantic(lemmas: Sequence[str], upos: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Typical features, uint64 [W], of each lemma [W] under its tag [W] (position in UPOS); 0 for the unknown.
 
-    Each distinct pair is looked up once, by binary search: O(W + distinct log table). Case does not matter.
+    A pair that is met first is looked up by binary search, and remembered: O(W + new log table). Case does not matter.
     """
     return _of_tagged(lemmas, upos, _features()[_TYPICAL], np.uint64(0))
 
@@ -41,7 +46,7 @@ def named(lemmas: Sequence[str]) -> NDArray[np.uint64]:
 
     Only senses that WordNet writes with a capital count, so that May is the month.
     """
-    return _of_keys([f"{lemma.lower()}/p" for lemma in lemmas], _features()[_TYPICAL], np.uint64(0))
+    return _of_keys([f"{lemma}/p" for lemma in lemmas], _features()[_TYPICAL], np.uint64(0))
 
 
 def nodes(lemmas: Sequence[str], upos: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -62,25 +67,33 @@ def keys() -> NDArray[np.bytes_]:
 
 
 def _of_tagged(lemmas: Sequence[str], upos: NDArray[np.uint8], column: NDArray[Any], missing: Any) -> NDArray[Any]:
-    """Look each distinct (lemma, tag) up once."""
-    place: dict[tuple[str, str], int] = {}
-    code = [
-        place.setdefault((lemma, _PART_OF_TAG[tag]), len(place))
-        for lemma, tag in zip(lemmas, upos.tolist(), strict=True)
-    ]
-    found = _of_keys([f"{lemma.lower()}/{part}" for lemma, part in place], column, missing)
-    return np.asarray(found[np.asarray(code, dtype=np.intp)])
+    """Look each (lemma, tag) up."""
+    parts = map(_PART_OF_TAG.__getitem__, upos.tolist())
+    return _of_keys([f"{lemma}/{part}" for lemma, part in zip(lemmas, parts, strict=True)], column, missing)
 
 
-def _of_keys(keys: Iterable[str], column: NDArray[Any], missing: Any) -> NDArray[Any]:
+def _of_keys(keys: Sequence[str], column: NDArray[Any], missing: Any) -> NDArray[Any]:
     """The column's value at each key of the form `lemma/part`, `missing` where the table has no such key."""
+    met: Mapping[str, int] = _rows
+    if fresh := [*set(keys).difference(met)]:
+        found = dict(zip(fresh, _find(fresh).tolist(), strict=True))
+        if len(_rows) < _REMEMBERED:
+            _rows.update(found)
+        else:
+            met = ChainMap(found, _rows)
+    row = np.fromiter(map(met.__getitem__, keys), np.int64, len(keys))
+    return np.where(row >= 0, column[row], missing)
+
+
+def _find(keys: Iterable[str]) -> NDArray[np.int64]:
+    """int64: the row of each key, in small letters, -1 for none."""
     table_keys: NDArray[np.bytes_] = _columns()["lemmas"]
     width = table_keys.dtype.itemsize
     # a key that is too long would be cut and might then equal another; no key of the table is empty
-    spelt = [encoded if len(encoded := key.encode()) <= width else b"" for key in keys]
+    spelt = [encoded if len(encoded := key.lower().encode()) <= width else b"" for key in keys]
     wanted = np.array(spelt, dtype=table_keys.dtype)
     row = np.minimum(np.searchsorted(table_keys, wanted), len(table_keys) - 1)
-    return np.where(table_keys[row] == wanted, column[row], missing)
+    return np.where(table_keys[row] == wanted, row, -1)
 
 
 def _features() -> NDArray[np.uint64]:

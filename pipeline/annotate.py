@@ -71,16 +71,19 @@ def pronoun_entries(words: Words) -> tuple[Strings, list[Pronoun | None]]:
     code = np.zeros(len(words), dtype=np.int32)
     rows = np.flatnonzero(words.upos == UPOS_INDEX["PRON"])
     columns = (words.text, words.lemma, words.feats)
-    said, which = np.unique(np.stack([column.code[rows] for column in columns]), axis=1, return_inverse=True)
+    packed = np.zeros(len(rows), dtype=np.int64)
+    for column in columns:
+        packed = packed * len(column.values) + column.code[rows]
+    _, first, which = np.unique(packed, return_index=True, return_inverse=True)
     named = {name: pronoun(name) for name in ("", "each other", "one another")}
     place = {name: position for position, name in enumerate(named)}
-    codes = np.zeros(said.shape[1], dtype=np.int32)
-    for position, values in enumerate(said.T.tolist()):
-        form, lemma, feats = (column.values[value] for column, value in zip(columns, values, strict=True))
+    codes = np.zeros(len(first), dtype=np.int32)
+    said = [column.take(rows[first]).to_list() for column in columns]
+    for position, (form, lemma, feats) in enumerate(zip(*said, strict=True)):
         name, entry = _named_entry(form.lower(), lemma, feats)
         named.setdefault(name, entry)
         codes[position] = place.setdefault(name, len(place))
-    code[rows] = codes[which.reshape(-1)]
+    code[rows] = codes[which]
     second = np.flatnonzero(words.relation.isin(["fixed"]) & (words.head >= 0))
     head = words.head[second].astype(np.int64)
     for first_form, second_form, both in (("each", "other", 1), ("one", "another", 2)):

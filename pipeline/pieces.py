@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,12 @@ ENDS = (END, "</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "[SEP]")
 """What other tokenizers call them; the first that is found serves. GPT-2 has one special for both."""
 
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+CUT = re.compile("(?<=[!-~]) (?=[!-~])")
+"""A space between two visible characters. Byte-level BPE with GPT-2's expression cuts before each (nothing that it
+takes for one word has a space behind a character that is none), so that what stands between two of them is encoded
+alone."""
+REMEMBERED = 200_000
+"""Words whose ids are kept, about 40 MB; once so many are known, others are encoded whenever they are met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,8 @@ class Tokenizer:
     """What each id adds to the text; specials and unused ids add nothing. Where a tokenizer marks the beginnings of
     words (`▁the`, or WordPiece's `the` beside `##the`), a word's space comes with it, the first word's too."""
     _model: HFTokenizer = field(repr=False)
+    _words: dict[str, tuple[int, ...]] | None = field(repr=False, compare=False, default=None)
+    """Ids of a space and each word met so far; None: this tokenizer does not cut at spaces."""
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Tokenizer":
@@ -55,6 +65,7 @@ class Tokenizer:
             end=_special(model, ENDS, "ends", path),
             piece_bytes=_piece_bytes(model, content, path),
             _model=model,
+            _words={} if _cuts_at_spaces(content) else None,
         )
 
     @property
@@ -64,8 +75,21 @@ class Tokenizer:
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """int32 [N]: ids of a text; no specials, not even where the text spells one."""
+        if self._words is None:
+            return np.asarray(self._encode([text])[0], dtype=np.int32)
+        first, *words = CUT.split(text)
+        table, fresh = self._words, [*set(words).difference(self._words)]
+        met = dict(zip(fresh, map(tuple, self._encode([f" {word}" for word in fresh])), strict=True))
+        if len(table) < REMEMBERED:
+            table.update(met)
+        else:  # nothing is ever taken out: another thread may be about to look it up
+            table = {word: met.get(word) or table[word] for word in set(words)}
+        ids = chain(self._encode([first])[0], chain.from_iterable(map(table.__getitem__, words)))
+        return np.fromiter(ids, np.int32)
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
         # The fast call leaves out each piece's place in the text, which nobody asks for.
-        return np.asarray(self._model.encode_batch_fast([text], add_special_tokens=False)[0].ids, dtype=np.int32)
+        return [each.ids for each in self._model.encode_batch_fast(texts, add_special_tokens=False)]
 
     def document(self, text: str) -> NDArray[np.int32]:
         """int32 [N + 2]: begin, the text's ids, end."""
@@ -78,6 +102,20 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Write the same JSON that was read."""
         path.write_text(self.json, encoding="utf-8")
+
+
+def _cuts_at_spaces(content: Mapping[str, Any]) -> bool:
+    """Whether the tokenizer is one of which CUT holds."""
+    before = content.get("pre_tokenizer") or {}
+    return (
+        content.get("normalizer") is None
+        and before.get("type") == "ByteLevel"
+        and before.get("use_regex", True)
+        and not before.get("add_prefix_space")
+        and content["model"].get("type") == "BPE"
+        and not content["model"].get("dropout")
+        and all(added["special"] for added in content.get("added_tokens", ()))
+    )
 
 
 def _special(model: HFTokenizer, names: tuple[str, ...], does: str, path: Path) -> int:

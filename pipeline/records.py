@@ -43,7 +43,7 @@ class Strings:
     def isin(self, wanted: Iterable[str]) -> NDArray[np.bool_]:
         """bool [W]: which rows hold one of the wanted values."""
         chosen = set(wanted)
-        return np.fromiter((value in chosen for value in self.values), bool, len(self.values))[self.code]
+        return np.fromiter(map(chosen.__contains__, self.values), bool, len(self.values))[self.code]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ lemma: treaty`, or what WordNet calls both, `related: dinner ~ meal (meal.n.01)`
 similarity (Lin 1998, on the WordNet hierarchy of lexicons.taxonomy) reaches a threshold; names have only themselves.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,6 +98,7 @@ def _folded(lemma: Strings) -> Strings:
     return Strings(code, folded.values)
 
 
+@lru_cache(maxsize=1 << 17)
 def _is_noun(lemma: str) -> bool:
     """A lone letter, a number or a sign may be tagged as a noun; meeting it twice says nothing."""
     return len(lemma) > 1 and any(sign.isalpha() for sign in lemma) and lemma not in NO_WORDS

@@ -7,6 +7,7 @@ alone, too, wherever it stands in the document.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,8 +76,8 @@ def _names(words: Words) -> tuple[Mask, Mask]:
     """Words of names, and where a name begins."""
     size = len(words)
     values = words.text.values
-    capital = _of(words, [value[:1].isupper() and sum(map(str.isalpha, value)) > 1 for value in values])
-    letters = _of(words, [sum(map(str.isalpha, value)) > 1 for value in values])
+    letters = _of(words, [*map(_has_letters, values)])
+    capital = letters & _of(words, [value[:1].isupper() for value in values])
     opening = _of(words, [value in OPENERS for value in values])
     initial = words.sentence_first() == np.arange(size)
     initial[1:] |= opening[:-1]
@@ -89,6 +90,12 @@ def _names(words: Words) -> tuple[Mask, Mask]:
     begins = name.copy()
     begins[1:] &= ~name[:-1] | initial[1:]
     return name, begins
+
+
+@lru_cache(maxsize=1 << 17)
+def _has_letters(form: str) -> bool:
+    """Two at least."""
+    return sum(map(str.isalpha, form)) > 1
 
 
 def _titles(words: Words) -> Mask:

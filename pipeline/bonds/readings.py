@@ -5,6 +5,7 @@ Plain Python over tuples, remembered per distinct verb and places; pipeline.bond
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from operator import itemgetter
 from threading import Lock
 
 from lexicons.restriction import Restriction
@@ -31,8 +32,21 @@ def numbered_rules() -> tuple[Rule, ...]:
 @lru_cache(maxsize=1 << 17)
 def readings_of(lemma: str, verb_class: str, places: tuple[Place, ...]) -> tuple[Reading, ...]:
     """The different readings of a verb's places by the frames of its classes, the best first among equal counts."""
-    readings = [_claim(slots, places) for slots in _frames(lemma, verb_class)]
-    return tuple(dict.fromkeys(reading for reading in readings if reading))  # no reading twice, order kept
+    claims = [
+        (name.partition("-")[0] != lemma, size, reading)
+        for name in verb_class.split()
+        for size, reading in _claims(name, places)
+    ]
+    # Of the class named after the verb first, then the fewest slots first, then in VerbNet's order.
+    in_order = sorted(claims, key=itemgetter(0, 1))
+    return tuple(dict.fromkeys(reading for _, _, reading in in_order))  # no reading twice, order kept
+
+
+@lru_cache(maxsize=1 << 16)
+def _claims(name: str, places: tuple[Place, ...]) -> tuple[tuple[int, Reading], ...]:
+    """Number of slots and reading of each frame of a class that claims any of the places; many verbs share a class."""
+    claims = ((len(slots), _claim(slots, places)) for slots in _slots(name))
+    return tuple(dict.fromkeys((size, reading) for size, reading in claims if reading))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +58,6 @@ class _Slot:
     """Those that may head it; of a place without preposition, "" alone."""
     any_preposition: bool
     rule: int
-
-
-@cache
-def _frames(lemma: str, verb_class: str) -> tuple[tuple[_Slot, ...], ...]:
-    """Slots of the frames of these classes: of the class named after the verb first, then the fewest slots first."""
-    frames = [(name.partition("-")[0] != lemma, slots) for name in verb_class.split() for slots in _slots(name)]
-    return tuple(slots for _, slots in sorted(frames, key=lambda frame: (frame[0], len(frame[1]))))
 
 
 @cache
@@ -82,8 +89,8 @@ def _claim(slots: tuple[_Slot, ...], places: tuple[Place, ...]) -> Reading | Non
     reading = [NO_RULE] * len(places)
     for slot in slots:
         for number, (position, preposition) in enumerate(places):
-            fits = position == slot.position and (slot.any_preposition or preposition in slot.prepositions)
-            if fits and reading[number] == NO_RULE:
+            fits = position == slot.position and reading[number] == NO_RULE
+            if fits and (slot.any_preposition or preposition in slot.prepositions):
                 reading[number] = slot.rule
                 break
     return tuple(reading) if max(reading) > NO_RULE else None

@@ -19,6 +19,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from lexicons.restriction import Restriction
 from pipeline.bonds.arguments import Arguments, arguments_of
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.pairs import distinct, make_bonds, nearest, ranges, run_start
@@ -69,10 +70,15 @@ def _grid(words: Words, arguments: Arguments) -> _Grid:
     pattern = entry * (int(signature.max()) + 1) + signature
     _, sample, which = np.unique(pattern, return_index=True, return_inverse=True)
     ends = np.append(heads[1:], len(verb))
+    place_of = {slot: arguments.place(slot) for slot in np.unique(arguments.slot).tolist()}
+    slots = arguments.slot.tolist()
     found: list[tuple[Reading, ...]] = []
-    for one in sample.tolist():
-        slots = sorted(set(arguments.slot[heads[one] : ends[one]].tolist()))
-        found.append(readings_of(words.lemma[row[one]], words.verb_class[row[one]], tuple(map(arguments.place, slots))))
+    for lemma, verb_class, start, end in zip(
+        words.lemma.take(row[sample]).to_list(), words.verb_class.take(row[sample]).to_list(),
+        heads[sample].tolist(), ends[sample].tolist(), strict=True,
+    ):  # fmt: skip
+        places = tuple(place_of[slot] for slot in dict.fromkeys(slots[start:end]))  # they are sorted
+        found.append(readings_of(lemma, verb_class, places))
     stop = np.cumsum([len(readings) for readings in found])
     first = np.append(0, stop[:-1])
     rule, rules = _table([reading for readings in found for reading in readings], int(place.max()) + 1)
@@ -117,8 +123,12 @@ def _best(grid: _Grid, arguments: Arguments) -> tuple[NDArray[np.int64], NDArray
     rule = grid.rule[reading, grid.place[owner]]
     bits, code = np.unique(arguments.features, return_inverse=True)
     allowed = np.ones((max(len(grid.rules), 1), len(bits)), dtype=bool)
+    verdicts: dict[Restriction, NDArray[np.bool_]] = {}  # a thousand rules have some sixty restrictions
     for number, (_, restriction) in enumerate(grid.rules):
-        allowed[number] = restriction.allows(bits)
+        if restriction:
+            if restriction not in verdicts:
+                verdicts[restriction] = restriction.allows(bits)
+            allowed[number] = verdicts[restriction]
     counts = (rule >= 0) & allowed[rule, code[owner]]
     # One cell for each verb and reading; `cell` says where a verb's cells begin.
     size = grid.stop - grid.first

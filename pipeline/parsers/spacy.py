@@ -21,11 +21,12 @@ from pipeline.errors import Failure
 from pipeline.parsers.paragraphs import paragraphs
 from pipeline.parsers.spacy_columns import Chunk, Rows
 from pipeline.parsers.spacy_distinct import once_a_distinct_word
+from pipeline.parsers.spacy_greedy import piped
 from pipeline.parsers.trees import model_digest
 from pipeline.records import Words
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "en_ewt"
-USED = ("paragraphs.py", "spacy_columns.py", "spacy_distinct.py", "trees.py")
+USED = ("paragraphs.py", "spacy_columns.py", "spacy_distinct.py", "spacy_greedy.py", "trees.py")
 CODE = [Path(__file__), *(Path(__file__).with_name(name) for name in USED)]
 UNUSED = ["ner", "senter", "textcat", "textcat_multilabel", "entity_linker", "entity_ruler", "spancat"]
 """Components of other people's pipelines that cost time and give us nothing."""
@@ -73,10 +74,9 @@ class SpacyParser:
 
     def _docs(self, batch: list[Chunk], documents: Sequence[Document], failed: dict[str, str]) -> list[Doc | None]:
         """Parsed chunks. If the batch fails, each is tried alone; a document whose chunk fails is noted in `failed`."""
-        texts = chain(map(self._input, batch), [FILLER])
         try:
-            docs: list[Doc | None] = [*self.nlp.pipe(texts, batch_size=len(batch) + 1)]
-            return docs[: len(batch)]
+            docs = piped(self.nlp, chain(map(self._input, batch), [FILLER]))
+            return list(docs[: len(batch)])
         except BROKEN:
             raise
         except Exception as error:

@@ -29,6 +29,15 @@ def test_every_text_comes_back(shipped: Tokenizer, text: str) -> None:
     assert not set(ids.tolist()) & {0, 1, 2}, "a special is never spelt"
 
 
+@given(text=st.text("aZ'é1. \n\t\u00a0\x1c\u3000<|end>", max_size=60), kept=st.sampled_from([0, 1_000_000]))
+@example(text="we 'll don't 's  two \n three\n four <|end|> x", kept=0)
+def test_words_are_encoded_as_in_their_text(shipped: Tokenizer, text: str, kept: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.pieces.REMEMBERED", kept)
+        assert shipped._words is not None
+        assert shipped.encode(text).tolist() == shipped._encode([text])[0]
+
+
 def test_the_shipped_one_has_specials_then_bytes_then_merges(shipped: Tokenizer) -> None:
     assert (shipped.size, shipped.begin, shipped.end) == (8192, 0, 1)
     assert shipped.piece_bytes[:3] == (b"", b"", b"")
