@@ -89,6 +89,16 @@ def test_the_same_rows_give_the_same_bytes_however_they_are_held(cache: Cache) -
     assert write(cache, 0, chunked).read_bytes() == before
 
 
+def test_a_shard_that_is_there_with_these_bytes_is_left_alone(cache: Cache) -> None:
+    file = cache.file(LAYER, 0)
+    before = file.stat()
+    write(cache, 0)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    write(cache, 0)
+    assert verify(cache) == []
+
+
 def test_an_empty_shard_is_a_shard(cache: Cache) -> None:
     write(cache, 0, SCHEMA.empty_table())
     sidecar = cache.valid(LAYER, 0, MADE_FROM)
