@@ -53,14 +53,15 @@ def documents_case(bench: Bench, number: int) -> Row:
     }
 
 
-def write_hostile(folder: Path, count: int, number: int, draw: Random) -> Expected:
-    """So many documents into files of the folder; kinds in turn, one of the huge ones first."""
+def write_hostile(folder: Path, count: int, number: int | None, draw: Random) -> Expected:
+    """So many documents into files of the folder: kinds in turn, and first the huge one of this number, if any."""
     folder.mkdir(parents=True)
     makers = [*KINDS.items()]
     expected: Expected = {}
     lines: list[bytes] = []
     for place in range(count):
-        kind, make = makers[place % len(makers)] if place else [*HUGE.items()][number % len(HUGE)]
+        huge = number is not None and place == 0
+        kind, make = [*HUGE.items()][(number or 0) % len(HUGE)] if huge else makers[place % len(makers)]
         made = make(draw)
         if made.ending == ".jsonl":
             expected[f"corpus/lines.jsonl#{len(lines)}"] = (kind, made.readable)

@@ -9,6 +9,7 @@ that ends it is a crash, one that takes longer than HANG a hang; the next proces
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -69,15 +70,28 @@ def _child(bench: Bench, number: int, first: int, last: int) -> Iterator[tuple[i
         assert child.stdout is not None
         child.stdin.write(json.dumps(asked).encode() + b"\n")
         child.stdin.close()
-        done = first
-        while done < last:
-            ready, _, _ = select([child.stdout], [], [], HANG * (1 if done > first else 4))  # it starts first
-            line = child.stdout.readline().decode() if ready else ""
-            if not line:
-                child.kill()
-                outcome = f"crash (code {child.wait()})" if ready else "hang"
-                yield done, "crash" if ready else "hang", {"how": outcome}
-                return
+        done, line = first, ""
+        for line in _lines(child.stdout.fileno()):
+            if line is None:  # it does not answer
+                break
             mutation, outcome, told = line.split(" ", 2)
             yield int(mutation), outcome, json.loads(told) if told.strip() else {}
             done = int(mutation) + 1
+        if done < last:
+            hangs = child.poll() is None and line is None
+            child.kill()
+            yield done, "hang" if hangs else "crash", {"code": str(child.wait())}
+
+
+def _lines(descriptor: int) -> Iterator[str | None]:
+    """Lines as they come; None, and no more, where none comes for HANG seconds (the first may take four times that)."""
+    wait, left = 4 * HANG, b""
+    while select([descriptor], [], [], wait)[0]:
+        read = os.read(descriptor, 65536)
+        if not read:
+            return
+        *whole, left = (left + read).split(b"\n")
+        for line in whole:
+            yield line.decode()
+        wait = HANG
+    yield None
