@@ -91,7 +91,7 @@ def end(running: "subprocess.Popen[str]") -> Ended:
         said, _ = running.communicate(timeout=LONGEST)
     except subprocess.TimeoutExpired:
         running.kill()
-        raise Failure(f"a command did not end within {LONGEST} s: {running.args}") from None
+        raise Failure(f"a command did not end within {LONGEST} s: {running.args!r}") from None
     return Ended(running.returncode, said)
 
 

@@ -36,10 +36,11 @@ def disk_case(bench: Bench, number: int) -> Row:
         is_same = digests(place) == digests(bench.undisturbed)
     if is_same:
         shutil.rmtree(cache)
-    passed = is_same and full.clear
+    clear = full.clear and "there is no room left for" in full.said
+    passed = is_same and clear
     return {
         "passed": passed,
-        "outcome": f"{'refused clearly' if full.clear else 'UNCLEAR'}, {same(is_same)}",
+        "outcome": f"{'refused clearly' if clear else 'UNCLEAR'}, {same(is_same)}",
         "method": "tmpfs" if mounted else "RLIMIT_FSIZE",
         "room": room,
         "code": full.code,

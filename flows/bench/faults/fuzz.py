@@ -70,17 +70,17 @@ def _child(bench: Bench, number: int, first: int, last: int) -> Iterator[tuple[i
         assert child.stdout is not None
         child.stdin.write(json.dumps(asked).encode() + b"\n")
         child.stdin.close()
-        done, line = first, ""
+        done, silent = first, False
         for line in _lines(child.stdout.fileno()):
-            if line is None:  # it does not answer
+            if line is None:
+                silent = True
                 break
             mutation, outcome, told = line.split(" ", 2)
             yield int(mutation), outcome, json.loads(told) if told.strip() else {}
             done = int(mutation) + 1
         if done < last:
-            hangs = child.poll() is None and line is None
             child.kill()
-            yield done, "hang" if hangs else "crash", {"code": str(child.wait())}
+            yield done, "hang" if silent else "crash", {"code": str(child.wait())}
 
 
 def _lines(descriptor: int) -> Iterator[str | None]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 EXTREMES = (0, 1, -1, 2, 127, 255, 2**15, 2**31 - 1, 2**31, -(2**31), 2**32 - 1, 2**63 - 1, -(2**63))
-VALUES = (
+VALUES: tuple[object, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 10**30, -0.5, 1e308, float("inf"), float("nan"), "", "0", "x" * 2000,
     "../../etc/passwd", "/etc/passwd", "\0", "\u202e", [], {}, [[]], ["a"], {"a": 1}, [None] * 50,
 )  # fmt: skip
@@ -147,7 +147,7 @@ def rows(draw: Random, content: bytes) -> bytes:
         table = draw.choice(ROWS)(draw, table) if table.num_columns and table.num_rows else table
     out = pa.BufferOutputStream()
     pq.write_table(table, out, compression="none", row_group_size=max(1, table.num_rows // draw.choice([1, 3])))
-    return out.getvalue().to_pybytes()
+    return bytes(out.getvalue())
 
 
 def _put(table: pa.Table, place: int, values: pa.Array | pa.ChunkedArray, name: str | None = None) -> pa.Table:
