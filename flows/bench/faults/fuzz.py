@@ -10,6 +10,7 @@ that ends it is a crash, one that takes longer than HANG a hang; the next proces
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -42,6 +43,7 @@ def fuzz_case(bench: Bench, number: int) -> Row:
             first = mutation + 1
             if outcome not in ("read", "refused"):
                 wrong.append({"number": mutation, "outcome": outcome, **told})
+    shutil.rmtree(bench.case_folder("fuzz", number), ignore_errors=True)
     return {
         "passed": not wrong,
         "outcome": "well" if not wrong else "WRONG",

@@ -150,7 +150,7 @@ class Fuzz:
             table = file.parent.name if layer == "stats" else draw.choice(STATS_TABLES)
             yield lambda: [*read_row_groups(cache, f"{cache.layer('stats')}/{table}", shard)]
         # DuckDB takes as long for a connection as all else for ten mutations.
-        if draw.random() < (0.2 if layer == "stats" else 0.02):
+        if draw.random() < (0.1 if layer == "stats" else 0.02):
             yield lambda: named_query(self.folder, draw.choice([*QUERIES]))
         if draw.random() < 0.01:
             yield lambda: open_cache(self.folder).close()
