@@ -145,8 +145,16 @@ def faults(
         typer.echo(f"{trial} {number}: {mark}{row['outcome']} {row.get('counts') or ''} ({row['seconds']:.1f} s)")
 
     counts = {"kills": kills, "fuzz": fuzz, "documents": documents}
-    settings = {"counts": counts, "cases": cases, "seed": seed, "at_once": at_once}
-    result = bench_faults(out, corpora=corpora or (), only=only or (), **settings, on_case=on_case)
+    result = bench_faults(
+        out,
+        corpora=corpora or (),
+        only=only or (),
+        counts=counts,
+        cases=cases,
+        seed=seed,
+        at_once=at_once,
+        on_case=on_case,
+    )
     _end(result, json_file)
     if not result["passed"]:
         raise typer.Exit(1)
