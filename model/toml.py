@@ -68,7 +68,7 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
             return tuple(value)
     elif type(value) is hint:  # not isinstance: true is an int to Python, and never meant as one here
         return value
-    elif hint is float and type(value) is int:
+    elif hint is float and type(value) is int and abs(value) < 2**53:  # TOML's whole numbers may have any length
         return float(value)
     wanted = WANTED[get_origin(hint) or hint]
     raise ValueError(f"{where} is {value!r}; give {wanted}")

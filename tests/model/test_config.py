@@ -96,6 +96,7 @@ UNREASONABLE = {
     'name = ""': "cannot be called ''",
     'name = "x"\n[train]\nlearning_rate = nan': "must be above 0",
     'name = "x"\n[train]\nclip = inf': "must be above 0",
+    'name = "x"\n[train]\nclip = ' + "9" * 400: "give a number",
     'name = "x"\n[train]\nweight_decay = nan': "from 0 to 1",
     'name = "x"\n[model]\ntag_loss = nan': "at least 0",
     'name = "x"\n[model]\nviews = ["' + "(" * 5000 + '"]': "5,000 characters",
