@@ -102,8 +102,7 @@ class Cache:
         """Path of the last made layer of each name: documents, words, bonds, stats, pieces."""
         said = self._said("current")
         current = {name: path for name, path in said.items() if isinstance(path, str) and _is_of(name, path)}
-        # Bonds and their statistics are made, and registered, together.
-        if len(current) < len(said) or ("bonds" in current) != ("stats" in current):
+        if len(current) < len(said) or not _goes_together(current):
             raise _damaged(self.folder)
         return current
 
@@ -192,6 +191,11 @@ def _is_of(name: str, path: str) -> bool:
     """Whether the path is that of a layer of this name: `documents`, or `words/parser=…`."""
     settings = path.removeprefix(f"{name}/")
     return _is_inside(path) and (path == name == DOCUMENTS or (settings != path and "/" not in settings))
+
+
+def _goes_together(current: Mapping[str, str]) -> bool:
+    """Bonds are made of words, and registered with their statistics."""
+    return ("bonds" in current) == ("stats" in current) and ("bonds" not in current or "words" in current)
 
 
 def _values(said: object) -> list[object]:

@@ -260,3 +260,18 @@ def test_columns_are_those_of_the_schema() -> None:
         check_columns(ROWS.set_column(1, "start", pa.array(["a", "b", "c"])), SCHEMA, SCHEMA.names)
     with pytest.raises(ValueError, match="start has places without a value"):
         check_columns(ROWS.set_column(1, "start", pa.array([1, None, 2], pa.int32())), SCHEMA, SCHEMA.names)
+
+
+@pytest.mark.parametrize(
+    "current", [{"bonds": "bonds/x"}, {"bonds": "bonds/x", "stats": "stats/x"}, {"stats": "stats/x"}]
+)
+def test_bonds_are_current_with_their_words_and_statistics_or_not_at_all(
+    tmp_path: Path, current: dict[str, str]
+) -> None:
+    cache = Cache.create(tmp_path / "cache", shards=1)
+    said = {"format": 1, "shards": 1, "layers": {}}
+    (cache.folder / "cache.json").write_text(json.dumps({**said, "current": current}))
+    with pytest.raises(Failure, match="damaged"):
+        cache.current()
+    (cache.folder / "cache.json").write_text(json.dumps({**said, "current": {"words": "words/x"}}))
+    assert cache.current() == {"words": "words/x"}
