@@ -129,24 +129,38 @@ def verbnet(
 @bench.command()
 def faults(
     corpora: Corpora = None,
+    only: Annotated[list[str] | None, typer.Option(help="A trial (flows/bench/faults); may be said again.")] = None,
     kills: Annotated[int, typer.Option(help="How often to kill and resume.", min=1)] = 50,
+    fuzz: Annotated[int, typer.Option(help="Mutated files of caches, and recipes.", min=1)] = 100_000,
+    documents: Annotated[int, typer.Option(help="Hostile documents.", min=1)] = 10_000,
+    cases: Annotated[int | None, typer.Option(help="At most so many cases of each trial, for a sample.", min=1)] = None,
+    at_once: Annotated[int, typer.Option(help="Cases side by side.", min=1)] = 2,
     seed: int = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the caches; those that differ stay.")] = Path("bench-faults"),
+    out: Annotated[Path, typer.Option(help="Folder of records and caches; bad ones stay.")] = Path("bench-faults"),
     json_file: Json = None,
 ) -> None:
-    """Kill -9 at random moments of preprocessing, run again, compare every byte with an undisturbed run."""
+    """Kills, damage, a full disk, second writers, changed corpora, fuzzed files, hostile documents: does all end well?
+
+    Every case that is done is recorded in the folder; run again, the bench goes on after it."""
     from flows.bench.faults import bench_faults
-    from pipeline.corpus import sample_corpus
 
-    def on_trial(number: int, trial: dict[str, Any]) -> None:
-        same = "same bytes" if trial["same_bytes"] else "OTHER BYTES"
-        typer.echo(
-            f"{number}: killed after {trial['killed_after']:.1f} s, {trial['shards_when_killed']} shards: {same}"
-        )
+    def on_case(trial: str, number: int, row: dict[str, Any]) -> None:
+        mark = "" if row["passed"] else "FAILED: "
+        typer.echo(f"{trial} {number}: {mark}{row['outcome']} {row.get('counts') or ''} ({row['seconds']:.1f} s)")
 
-    result = bench_faults(corpora or [str(sample_corpus())], out, kills=kills, seed=seed, on_trial=on_trial)
+    counts = {"kills": kills, "fuzz": fuzz, "documents": documents}
+    result = bench_faults(
+        out,
+        corpora=corpora or (),
+        only=only or (),
+        counts=counts,
+        cases=cases,
+        seed=seed,
+        at_once=at_once,
+        on_case=on_case,
+    )
     _end(result, json_file)
-    if result["different_bytes"]:
+    if not result["passed"]:
         raise typer.Exit(1)
 
 

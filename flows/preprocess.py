@@ -15,6 +15,7 @@ from pipeline.accounts import Account, account_of
 from pipeline.bonds import BondConfig
 from pipeline.cache.layout import Cache
 from pipeline.cache.lock import writing
+from pipeline.errors import no_room
 from pipeline.ingest import ingest
 from pipeline.plan import Plan, Tools, keep_tools, plan_of
 from pipeline.stages import STAGES, Done, made
@@ -95,14 +96,19 @@ def preprocess(
 ) -> Summary:
     """Text to words, features, bonds, statistics and pieces. What is in the cache and up to date is not made again.
 
-    Errors: ValueError for inputs and settings that cannot be; Failure if a shard cannot be made, if another process
-    writes the cache, or if the rows do not add up.
+    Errors: ValueError for inputs and settings that cannot be; Failure if a shard cannot be made, if the disk is full,
+    if another process writes the cache, or if the rows do not add up.
     """
     settings = settings or PreprocessSettings()
     began = perf_counter()
-    opened = Cache.create(cache, settings.shards)
-    with stopping(), writing(opened):
-        return _Run(opened, settings, on_progress, began).run(inputs)
+    try:
+        opened = Cache.create(cache, settings.shards)
+        with stopping(), writing(opened):
+            return _Run(opened, settings, on_progress, began).run(inputs)
+    except OSError as error:
+        if full := no_room(error, Path(cache)):
+            raise full from error
+        raise
 
 
 class _Run:

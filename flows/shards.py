@@ -27,7 +27,7 @@ from pipeline.accounts import account_of
 from pipeline.bonds import BondConfig
 from pipeline.cache.digest import digest
 from pipeline.cache.layout import Cache
-from pipeline.errors import Failure
+from pipeline.errors import Failure, no_room
 from pipeline.plan import Tools, annotator_of, parser_of, tokenizer_of
 from pipeline.stages import Done, bond_shard, made, made_from, parse_shard, piece_shard
 
@@ -126,7 +126,7 @@ def shards_flow(job: Job, on_shard: OnShard) -> None:
     with stopping(workers_of(job)):
         try:
             for future in as_completed(list(futures)):
-                on_shard(_done(future, futures[future]))
+                on_shard(_done(future, futures[future], job.cache.folder))
         except BaseException:
             end_children(workers_of(job))  # or Prefect would wait until they have done what they were given
             raise
@@ -134,7 +134,7 @@ def shards_flow(job: Job, on_shard: OnShard) -> None:
     create_table_artifact(table=account.rows(), key="valency-cache", description="What the cache holds.")
 
 
-def _done(future: PrefectFuture[list[dict[str, Any]]], shard: int) -> list[Done]:
+def _done(future: PrefectFuture[list[dict[str, Any]]], shard: int, folder: Path) -> list[Done]:
     try:
         return [Done(**each) for each in future.result()]
     except BrokenProcessPool as error:
@@ -143,6 +143,8 @@ def _done(future: PrefectFuture[list[dict[str, Any]]], shard: int) -> list[Done]
             "workers, or into a new cache of more shards"
         ) from error
     except Exception as error:
+        if full := no_room(error, folder):
+            raise full from error
         raise Failure(f"shard {shard} cannot be made: {type(error).__name__}: {error}") from error
 
 

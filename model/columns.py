@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.cache.layout import Cache
+from pipeline.cache.read import check_columns, damaged
+from pipeline.cache.schema import PIECES
+from pipeline.cache.verify import sound
 from pipeline.errors import Failure
 
 if TYPE_CHECKING:
@@ -78,8 +81,11 @@ def read_layer(folder: Path) -> PiecesLayer:
     """
     cache = Cache.open(folder)
     name = cache.layer("pieces")
-    digests = dict(part.split("=", 1) for part in name.rpartition("/")[2].split(","))
-    blocks = sorted((block for file in cache.files(name) for block in _blocks(file)), key=lambda block: block.order)
+    digests = dict(part.partition("=")[::2] for part in name.rpartition("/")[2].split(","))
+    if not {"tokenizer", "annotator"} <= digests.keys():
+        raise Failure(f"{folder} has pieces of no tokenizer ({name}); run `valency preprocess` on the cache again")
+    read = (block for shard in range(cache.shards) for block in _blocks(cache, name, shard))
+    blocks = sorted(read, key=lambda block: block.order)
     return PiecesLayer(
         name=name,
         tokenizer=cache.folder / "tokenizers" / f"{digests['tokenizer']}.json",
@@ -112,14 +118,21 @@ class _Block:
     columns: Mapping[str, NDArray[Any]]
 
 
-def _blocks(file: Path) -> Iterator[_Block]:
+def _blocks(cache: Cache, layer: str, shard: int) -> Iterator[_Block]:
+    file, columns = sound(cache, layer, shard), [*HEAD, *COLUMNS]
     try:
-        table = pq.read_table(file, columns=[*HEAD, *COLUMNS])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise Failure(f"{file} is missing or damaged ({error}); run `valency preprocess` on the cache again") from error
+        with pq.ParquetFile(file) as opened:
+            table = opened.read(columns)
+        table.validate(full=True)
+        check_columns(table, PIECES, columns)
+        lists = {name: table[name].combine_chunks() for name in COLUMNS}
+        sizes = [lists[name].value_lengths() for name in COLUMNS]
+        if not all(each.equals(sizes[0]) for each in sizes):
+            raise ValueError("lists of one block differ in length")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(cache, file, error) from error
     if not len(table):
         return
-    lists = {name: table[name].combine_chunks() for name in COLUMNS}
     ends = np.cumsum(lists["pieces"].value_lengths().to_numpy())
     values = {name: column.flatten().to_numpy() for name, column in lists.items()}
     heads = zip(*(table[name].to_pylist() for name in HEAD), strict=True)

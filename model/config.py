@@ -4,8 +4,10 @@ recipe = load_recipe("tiny-views")        # data/recipes/tiny-views.toml
 recipe = load_recipe("mine/wide.toml")    # any file
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 
 from model.parse import parse
@@ -17,6 +19,9 @@ RECIPES = Path(__file__).resolve().parents[1] / "data" / "recipes"
 POSITIONS = ("rotary", "learned", "alibi")
 """How a model knows places: turned queries and keys (Su et al. 2021), an embedding a place, or scores that fall with
 distance (Press et al. 2022)."""
+
+NAME = re.compile(r"\w[\w\-.,=+ ]{0,119}")
+"""What a recipe of one's own may be called: its run directory bears the name."""
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 """What Fabric computes in: weights and all in 32 bits; products in bfloat16 over 32-bit weights; all in 64 bits."""
@@ -58,7 +63,7 @@ class ModelConfig:
             raise ValueError(f"mechanism is {self.mechanism!r}; {_nearest(self.mechanism, MECHANISMS)}")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions is {self.positions!r}; {_nearest(self.positions, POSITIONS)}")
-        if self.tag_loss < 0:
+        if not 0 <= self.tag_loss < inf:
             raise ValueError(f"tag_loss is {self.tag_loss}; give a weight of at least 0")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
@@ -112,7 +117,7 @@ class TrainConfig:
         counts = ("steps", "rows", "length", "log_every", "evaluate_every", "evaluate_pieces", "checkpoint_every")
         for name in (*counts, "keep_checkpoints"):
             _at_least_one(name, getattr(self, name))
-        if self.learning_rate <= 0 or self.clip <= 0:
+        if not (0 < self.learning_rate < inf and 0 < self.clip < inf):  # not <= 0: TOML has nan
             raise ValueError(f"learning_rate {self.learning_rate} and clip {self.clip} must be above 0")
         if not 0 <= self.warmup <= self.steps:
             raise ValueError(f"warmup is {self.warmup}; give 0 to {self.steps}, the number of steps")
@@ -160,7 +165,13 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """
     said = str(name_or_path)
     if said.endswith(".toml"):
-        return build(Recipe, read_toml(Path(said)), said)
+        recipe = build(Recipe, read_toml(Path(said)), said)
+        if not NAME.fullmatch(recipe.name):
+            raise ValueError(
+                f"{said}: a recipe cannot be called {recipe.name[:80]!r}, as its run directory bears its name; give "
+                "letters, digits and any of - _ . , = + and spaces, 120 at most, a letter or digit first"
+            )
+        return recipe
     file = RECIPES / f"{said}.toml"
     if not file.is_file():
         raise ValueError(f"unknown recipe {said!r}; {_nearest(said, recipe_names())}; a file's path ends in .toml")

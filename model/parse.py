@@ -11,12 +11,17 @@ TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<sign>[()&|
 
 RANDOM = "random"
 
+LONGEST = 400
+"""Characters of a view; the longest that mean something have a hundred, and the reader descends a level a bracket."""
+
 
 def parse(text: str) -> View:
     """The view that a text says.
 
     Errors: ValueError with the place in the text, and the nearest mask for a misspelt name.
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"a view of {len(text):,} characters ({text[:40]!r} …); {LONGEST} are enough for any")
     reader = _Reader(text)
     view = reader.either()
     if reader.kind != "end":

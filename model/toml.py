@@ -20,13 +20,17 @@ WANTED: Mapping[object, str] = {
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """The tables of a file. Errors: ValueError if it is missing or no TOML."""
+    """The tables of a file. Errors: ValueError if it is missing, no file, or no TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"there is no file {file}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no TOML: {error}") from error
+    except RecursionError:
+        raise ValueError(f"{file} nests tables or lists beyond reason; settings are two levels deep") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}; give a file of TOML") from error
 
 
 def build(kind: type[Settings], said: Mapping[str, Any], where: str) -> Settings:
@@ -64,7 +68,7 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
             return tuple(value)
     elif type(value) is hint:  # not isinstance: true is an int to Python, and never meant as one here
         return value
-    elif hint is float and type(value) is int:
+    elif hint is float and type(value) is int and abs(value) < 2**53:  # TOML's whole numbers may have any length
         return float(value)
     wanted = WANTED[get_origin(hint) or hint]
     raise ValueError(f"{where} is {value!r}; give {wanted}")

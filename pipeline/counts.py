@@ -1,12 +1,14 @@
-"""What the stats layer holds: bonds counted by document, sentence, span, tags, rule and degree."""
+"""What the stats layer holds: bonds counted by document, sentence, span, tags, rule, degree and role."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lexicons.upos import UPOS
+from lexicons.verbnet import class_frames
 from pipeline.cache.schema import STATS
 from pipeline.cache.tables import Ints, sentences
 from pipeline.records import KINDS, Bonds, Words
@@ -39,6 +41,7 @@ class ShardCounts:
         self._add_tags(words, bonds)
         self._add_degrees(len(words), bonds)
         self._add_rules(bonds)
+        self._add_roles(words, bonds)
 
     def tables(self, documents: Iterable[Mapping[str, object]], failed: Mapping[str, str]) -> dict[str, pa.Table]:
         """The shard's tables by name. documents: rows of the documents layer; failed: the parser's quarantine."""
@@ -101,8 +104,42 @@ class ShardCounts:
         for kind, rule, count in tally(bonds.kind, bonds.rule.code):
             self._count(("rule", KINDS[kind], 0, "", "", bonds.rule.values[rule]), count)
 
+    def _add_roles(self, words: Words, bonds: Bonds) -> None:
+        """Verbs by lemma, and bonds of every role that VerbNet grants them; roles that nothing fills count 0."""
+        verb = np.flatnonzero(words.verb_class.code != _code("", words.verb_class.values))
+        width = len(words.verb_class.values)
+        pair, count = np.unique(words.lemma.code[verb].astype(np.int64) * width + words.verb_class.code[verb],
+                                return_counts=True)  # fmt: skip
+        for lemma, classes, number in zip(
+            (pair // width).tolist(), (pair % width).tolist(), count.tolist(), strict=True
+        ):
+            name = words.lemma.values[lemma]
+            self._count(("verb", "role", 0, "", "", name), number)
+            for role in roles_of(words.verb_class.values[classes]):
+                self._count(("filled", "role", 0, "", role, name), 0)
+        is_role = np.flatnonzero(bonds.kind == KINDS.index("role"))
+        roles = [
+            rule.split(" ")[1] if " " in rule else rule for rule in bonds.rule.values
+        ]  # "give-13.1 Agent [+animate]"
+        lemma_code = words.lemma.code[bonds.query[is_role]].astype(np.int64)
+        pair, count = np.unique(lemma_code * (len(roles) + 1) + bonds.rule.code[is_role], return_counts=True)
+        for both, number in zip(pair.tolist(), count.tolist(), strict=True):
+            lemma, rule = divmod(both, len(roles) + 1)
+            self._count(("filled", "role", 0, "", roles[rule], words.lemma.values[lemma]), number)
+
     def _count(self, bin_: Bin, count: int) -> None:
         self._histogram[bin_] = self._histogram.get(bin_, 0) + count
+
+
+@cache
+def roles_of(classes: str) -> tuple[str, ...]:
+    """The roles that the frames of VerbNet classes (names with spaces between) grant, sorted."""
+    frames = (frame for name in classes.split() for frame in class_frames(name))
+    return tuple(sorted({slot.role for frame in frames for slot in frame.slots}))
+
+
+def _code(value: str, values: tuple[str, ...]) -> int:
+    return values.index(value) if value in values else -1
 
 
 def count_pairs(row: NDArray[np.int32], column: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.int64]:

@@ -49,11 +49,29 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Tokenizer":
-        """A Hugging Face `tokenizer.json`; None: the shipped one. ValueError if its pieces' bytes cannot be told."""
+        """A Hugging Face `tokenizer.json`; None: the shipped one.
+
+        Errors: ValueError if it is none, or its pieces' bytes cannot be told; FileNotFoundError if it is not there.
+        """
         path = SHIPPED if path is None else Path(path)
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        model = HFTokenizer.from_str(text)
+        try:
+            read = path.read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ValueError(f"cannot read {path}: {error.strerror}; give the file of a tokenizer") from error
+        try:
+            text = read.decode()
+            return cls._of(text, json.loads(text), HFTokenizer.from_str(text), path)
+        except ValueError as error:
+            if type(error) is ValueError:
+                raise
+            raise _no_tokenizer(path, error) from error
+        except Exception as error:  # the library raises Exception itself
+            raise _no_tokenizer(path, error) from error
+
+    @classmethod
+    def _of(cls, text: str, content: dict[str, object], model: HFTokenizer, path: Path) -> "Tokenizer":
         model.encode_special_tokens = True  # a text that spells `<|end|>` does not end there
         model.no_truncation()
         model.no_padding()
@@ -116,6 +134,11 @@ def _cuts_at_spaces(content: Mapping[str, Any]) -> bool:
         and not content["model"].get("dropout")
         and all(added["special"] for added in content.get("added_tokens", ()))
     )
+
+
+def _no_tokenizer(path: Path, error: Exception) -> ValueError:
+    said = " ".join(str(error).split())[:200]
+    return ValueError(f"{path} is no tokenizer.json ({said}); give one that Hugging Face's tokenizers has written")
 
 
 def _special(model: HFTokenizer, names: tuple[str, ...], does: str, path: Path) -> int:

@@ -1,5 +1,7 @@
 """The named queries of `valency stats`: plain SQL over the views of pipeline.stats, one table to read them all."""
 
+from pipeline.records import KINDS
+
 QUERIES: dict[str, str] = {
     "documents": """
         SELECT coalesce(split, 'all') AS split, count(*) AS documents, sum(sentences) AS sentences, sum(words) AS words,
@@ -19,6 +21,25 @@ QUERIES: dict[str, str] = {
         FROM counts, (SELECT sum(words::BIGINT * (words - 1)) AS pairs FROM sentences) AS total
         WHERE measure = 'reach' AND value = 0 GROUP BY kind ORDER BY density DESC
     """,
+    # The genre of a document is the folder that its file lies in; files that lie in none are a genre of their own.
+    # density: bonds, those to earlier sentences too, by ordered pairs of two words of one sentence.
+    "genres": """
+        WITH genre AS (
+            SELECT coalesce(nullif(regexp_extract(source, '([^/]+)/[^/]*$', 1), ''), source) AS genre, *
+            FROM document_stats WHERE status = 'ok'
+        ),
+        pairs AS (
+            SELECT genre.genre, sum(s.words::BIGINT * (s.words - 1)) AS pairs
+            FROM sentences AS s JOIN genre USING (document) GROUP BY genre.genre
+        ),
+        bonds AS (
+            UNPIVOT (SELECT genre, count(*) AS documents, sum(words) AS words, {sums} FROM genre GROUP BY genre)
+            ON {columns} INTO NAME kind VALUE bonds
+        )
+        SELECT genre, kind, documents, words, bonds, round(bonds / greatest(words, 1), 3) AS bonds_per_word,
+               bonds / nullif(pairs, 0) AS density
+        FROM bonds LEFT JOIN pairs USING (genre) WHERE bonds > 0 ORDER BY genre, bonds DESC, kind
+    """.format(sums=", ".join(f"sum({kind}) AS {kind}" for kind in KINDS), columns=", ".join(KINDS)),  # noqa: S608, our own names
     "reach": """
         SELECT kind, value AS sentences_back, sum(count) AS bonds
         FROM counts WHERE measure = 'reach' GROUP BY kind, value ORDER BY kind, value
@@ -50,6 +71,32 @@ QUERIES: dict[str, str] = {
         FROM counts WHERE measure = 'tags' GROUP BY kind, query, key
         QUALIFY row_number() OVER (PARTITION BY kind ORDER BY bonds DESC, query, key) <= 10
         ORDER BY kind, bonds DESC, query, key
+    """,
+    # Of the verbs that VerbNet knows: those that no argument was ever bonded to.
+    "unfilled": """
+        WITH filled AS (
+            SELECT rule, sum(count) AS bonds, string_agg(DISTINCT key, ', ' ORDER BY key) AS roles
+            FROM counts WHERE measure = 'filled' GROUP BY rule
+        ),
+        verbs AS (
+            SELECT rule, sum(count) AS occurrences FROM counts WHERE measure = 'verb' GROUP BY rule
+        )
+        SELECT rule AS verb, occurrences, roles
+        FROM verbs LEFT JOIN filled USING (rule) WHERE coalesce(bonds, 0) = 0
+        ORDER BY occurrences DESC, verb LIMIT 50
+    """,
+    # How often each role is filled where a verb's classes grant it.
+    "roles": """
+        WITH filled AS (
+            SELECT rule, key AS role, sum(count) AS bonds FROM counts WHERE measure = 'filled' GROUP BY rule, key
+        ),
+        verbs AS (
+            SELECT rule, sum(count) AS occurrences FROM counts WHERE measure = 'verb' GROUP BY rule
+        )
+        SELECT role, count(*) AS verbs, count(*) FILTER (bonds = 0) AS verbs_that_never_fill_it,
+               sum(occurrences) AS granted, sum(bonds) AS bonds,
+               round(sum(bonds) / greatest(sum(occurrences), 1), 3) AS bonds_per_grant
+        FROM filled JOIN verbs USING (rule) GROUP BY role ORDER BY granted DESC, role
     """,
     "quarantine": """
         SELECT reason, count(*) AS documents, min(document) AS example

@@ -51,6 +51,10 @@ def run_select(cache: str | Path, query: str, limits: Limits | None = None) -> p
     Errors: RefusedError for what the query says or takes; ValueError without a cache; Failure if the child breaks.
     """
     limits, opened = limits or Limits(), Cache.open(cache)
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError(f"the query is no UTF-8: half of a surrogate pair at offset {error.start}") from error
     asked = {
         "query": query,
         "files": view_files(opened),

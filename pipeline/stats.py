@@ -5,19 +5,23 @@ Views: `documents`, `words`, `bonds` (a row a sentence, with lists), `bond` (a r
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from pipeline.cache.layout import STATS_TABLES, Cache
+from pipeline.cache.verify import MEND, sound
+from pipeline.errors import Failure
 from pipeline.queries import QUERIES
 
 __all__ = ["QUERIES", "named_query", "open_cache", "view_files"]
 
 STATS_VIEWS = {"documents": "document_stats", "sentences": "sentences", "counts": "counts"}
 """View of each table of the stats layer."""
+
+LAYERS = ("documents", "words", "bonds", "stats", "pieces")
 
 BOND = """
     CREATE VIEW bond AS
@@ -36,8 +40,14 @@ def named_query(cache: str | Path, name: str) -> pa.Table:
         raise ValueError(f"unknown query {name!r}; {hint}")
     opened = Cache.open(cache)
     opened.layer("stats")  # says what is missing, better than SQL would
-    with open_cache(opened) as connection:
-        return integers(connection.sql(QUERIES[name]).to_arrow_table())
+    files = view_files(opened, ("stats",))
+    try:
+        with duckdb.connect() as connection:
+            connection.execute("SET threads = 2")
+            create_views(connection, files, shard_rows(opened))
+            return integers(connection.sql(QUERIES[name]).to_arrow_table())
+    except duckdb.Error as error:
+        raise _broken(opened, error) from error
 
 
 def integers(table: pa.Table) -> pa.Table:
@@ -52,16 +62,27 @@ def open_cache(cache: Cache | str | Path) -> duckdb.DuckDBPyConnection:
     """A connection in memory with the current layers as views. Reads the cache and is as powerful as any: for our own
     queries only; `pipeline.sql` runs those of others."""
     opened = cache if isinstance(cache, Cache) else Cache.open(cache)
-    connection = duckdb.connect()
-    connection.execute("SET threads = 2")
-    create_views(connection, view_files(opened), shard_rows(opened))
+    files, connection = view_files(opened), duckdb.connect()
+    try:
+        connection.execute("SET threads = 2")
+        create_views(connection, files, shard_rows(opened))
+    except duckdb.Error as error:
+        connection.close()
+        raise _broken(opened, error) from error
     return connection
 
 
-def view_files(cache: Cache) -> dict[str, list[str]]:
-    """The Parquet files of every view."""
+def _broken(cache: Cache, error: duckdb.Error) -> Failure:
+    said = " ".join(str(error).split())[:300]
+    return Failure(f"{cache.folder} has a layer that DuckDB cannot read ({said}); {MEND.format(cache.folder)}")
+
+
+def view_files(cache: Cache, layers: Collection[str] = LAYERS) -> dict[str, list[str]]:
+    """The Parquet files of every view. Errors: Failure if one is not what its sidecar says."""
     files: dict[str, list[str]] = {}
     for name, path in cache.current().items():
+        if name not in layers:
+            continue
         if name == "stats":
             files |= {STATS_VIEWS[table]: _there(cache, f"{path}/{table}") for table in STATS_TABLES}
         else:
@@ -70,7 +91,7 @@ def view_files(cache: Cache) -> dict[str, list[str]]:
 
 
 def _there(cache: Cache, layer: str) -> list[str]:
-    return [str(file) for file in cache.files(layer) if file.exists()]
+    return [str(sound(cache, layer, shard)) for shard, file in enumerate(cache.files(layer)) if file.exists()]
 
 
 def shard_rows(cache: Cache) -> list[tuple[str, int, int, int]]:

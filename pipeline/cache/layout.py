@@ -20,6 +20,8 @@ from pipeline.errors import Failure
 FORMAT = 1
 DOCUMENTS = "documents"
 STATS_TABLES = ("documents", "sentences", "counts")
+MOST_SHARDS = 100_000
+"""As many as five digits count; a number beyond it in cache.json is damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,12 @@ class Sidecar:
     """What the stage counted: documents, words, sentences, bonds by kind …"""
     quarantined: dict[str, str] = field(default_factory=dict)
     """Reason by document id, for documents that this stage could not read."""
+
+    def __post_init__(self) -> None:
+        numbers = [self.rows, self.bytes, *_values(self.counts)]
+        strings = [self.sha256, *_values(self.made_from), *_values(self.quarantined)]
+        if not all(type(each) is int and each >= 0 for each in numbers) or not all(type(s) is str for s in strings):
+            raise ValueError("a sidecar holds numbers of rows and bytes, digests, counts and reasons")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,8 @@ class Cache:
                     f"ask for {cache.shards}, or name another folder"
                 )
             return cache
-        if shards < 1:
-            raise ValueError(f"a cache of {shards} shards cannot hold anything; ask for at least 1")
+        if not 1 <= shards < MOST_SHARDS:
+            raise ValueError(f"a cache cannot have {shards} shards; ask for 1 to {MOST_SHARDS - 1:,}")
         if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
             raise ValueError(f"{folder} is not empty and holds no cache.json; name an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,19 +83,28 @@ class Cache:
             raise ValueError(f"{folder} is no cache: it has no cache.json; `valency preprocess --cache` makes one")
         said = read_json(folder / "cache.json")
         shards = said.get("shards") if said else None
-        if said is None or not isinstance(shards, int) or shards < 1:
-            raise Failure(f"{folder / 'cache.json'} is damaged; remove the folder and run preprocess again")
+        if said is None or type(shards) is not int or not 1 <= shards < MOST_SHARDS:
+            raise _damaged(folder)
         if said.get("format") != FORMAT:
-            raise ValueError(f"{folder} has format {said.get('format')}, this program reads {FORMAT}; make it again")
+            raise ValueError(
+                f"{folder} has format {said.get('format')!r:.50}, this program reads {FORMAT}; make it again"
+            )
         return cls(folder, shards)
 
     def layers(self) -> dict[str, dict[str, object]]:
         """What made each layer, by the layer's path."""
-        return {path: dict(made) for path, made in self._said("layers").items() if isinstance(made, dict)}
+        layers = {path: dict(made) for path, made in self._said("layers").items() if isinstance(made, dict)}
+        if not all(map(_is_inside, layers)):
+            raise _damaged(self.folder)
+        return layers
 
     def current(self) -> dict[str, str]:
         """Path of the last made layer of each name: documents, words, bonds, stats, pieces."""
-        return {name: str(path) for name, path in self._said("current").items()}
+        said = self._said("current")
+        current = {name: path for name, path in said.items() if isinstance(path, str) and _is_of(name, path)}
+        if len(current) < len(said) or not _goes_together(current):
+            raise _damaged(self.folder)
+        return current
 
     def layer(self, name: str) -> str:
         """Path of the current layer of a name. Errors: ValueError if there is none yet."""
@@ -118,7 +135,7 @@ class Cache:
         said = read_json(self.file(layer, shard).with_suffix(".json"))
         try:
             return None if said is None else Sidecar(**said)  # type: ignore[arg-type]
-        except TypeError:  # other fields than ours: somebody else's file, or a torn one
+        except (TypeError, ValueError):  # other fields or values than ours: somebody else's file, or a torn one
             return None
 
     def valid(self, layer: str, shard: int, made_from: Mapping[str, str]) -> Sidecar | None:
@@ -156,8 +173,34 @@ class Cache:
     def _said(self, name: str) -> dict[str, object]:
         said = (read_json(self.folder / "cache.json") or {}).get(name)
         if not isinstance(said, dict):
-            raise Failure(f"{self.folder / 'cache.json'} is damaged; remove the folder and run preprocess again")
+            raise _damaged(self.folder)
         return said
+
+
+def _damaged(folder: Path) -> Failure:
+    return Failure(f"{folder / 'cache.json'} is damaged; remove the folder and run preprocess again")
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a layer's path is one of ours: it names a place in the cache, and nothing above or beside it."""
+    parts = path.split("/")
+    return "\0" not in path and all(part not in ("", ".", "..") for part in parts) and len(path) < 1_000
+
+
+def _is_of(name: str, path: str) -> bool:
+    """Whether the path is that of a layer of this name: `documents`, or `words/parser=…`."""
+    settings = path.removeprefix(f"{name}/")
+    return _is_inside(path) and (path == name == DOCUMENTS or (settings != path and "/" not in settings))
+
+
+def _goes_together(current: Mapping[str, str]) -> bool:
+    """Bonds are made of words, and registered with their statistics."""
+    return ("bonds" in current) == ("stats" in current) and ("bonds" not in current or "words" in current)
+
+
+def _values(said: object) -> list[object]:
+    """The values of an object of JSON; None, which is no value, where it is none."""
+    return [*said.values()] if isinstance(said, dict) else [None]
 
 
 def write_sidecar(file: Path, sidecar: Sidecar) -> None:
@@ -166,10 +209,10 @@ def write_sidecar(file: Path, sidecar: Sidecar) -> None:
 
 
 def read_json(file: Path) -> dict[str, object] | None:
-    """A JSON object; None if the file is missing or torn."""
+    """A JSON object; None if the file is missing, torn, or no file."""
     try:
         said = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 

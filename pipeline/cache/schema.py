@@ -99,6 +99,8 @@ STATS = {
     #   span: value = words from query to key, positive when the key stands before    reach: value = sentences between
     #   degree: value = bonds at a word, counted at both ends; kind `any` = all kinds, words without a bond included
     #   tags: query and key are UPOS tags                                              rule: rule is the bond's rule
+    #   verb: rule is a lemma, count its occurrences as a verb that VerbNet knows
+    #   filled: count of role bonds of the verb `rule` whose role is `key`; 0 for roles that its classes grant in vain
     "counts": pa.schema(
         [
             ("measure", pa.string()),

@@ -33,10 +33,14 @@ def words_table(words: Words) -> pa.Table:
 
 
 def words_of_table(table: pa.Table) -> Words:
-    """The words of one row group. Documents without words are not among them: they left no row."""
+    """The words of one row group. Documents without words are not among them: they left no row.
+
+    Errors: ValueError if the columns do not agree with one another.
+    """
     column = {name: table[name].combine_chunks() for name in WORDS.names}
     document = _strings(column["document"])
     index, head = column["index"].to_numpy(), column["head"].to_numpy()
+    _check_words(document, index, head, *(column[name].to_numpy() for name in ("sentence", "start", "end")))
     first = np.arange(len(index), dtype=np.int32) - index
     return Words(
         documents=document.values,
@@ -76,18 +80,49 @@ def bonds_table(words: Words, bonds: Bonds) -> pa.Table:
 
 
 def bonds_of_table(table: pa.Table) -> Bonds:
-    """The bonds of one row group, as rows of the same row group of the words layer, in the order they were stored."""
+    """The bonds of one row group, as rows of the same row group of the words layer, in the order they were stored.
+
+    Errors: ValueError if a list is longer than another, or a bond leaves its document.
+    """
     lists = {name: table[name].combine_chunks() for name in ("query", "key", "kind", "rule")}
     sizes = table["words"].to_numpy()
-    begin = np.cumsum(sizes) - sizes  # every sentence of the row group has its row, so sizes add up to word rows
     counts = lists["query"].value_lengths().to_numpy(zero_copy_only=False)
+    lengths = [each.value_lengths().to_numpy(zero_copy_only=False) for each in lists.values()]
+    _check(all(np.array_equal(each, counts) for each in lengths), "lists of one sentence differ in length")
+    _check((sizes > 0).all() and sizes.sum(dtype=np.int64) < 2**31, "a sentence has no words, or too many")
+    query, key = lists["query"].flatten().to_numpy(), lists["key"].flatten().to_numpy()
+    begin = np.cumsum(sizes) - sizes  # every sentence of the row group has its row, so sizes add up to word rows
+    before = table["first"].to_numpy()
+    opens = np.maximum.accumulate(np.where(before == 0, begin, -1))  # row of the first word of each row's document
+    _check(np.array_equal(opens + before, begin), "sentences are not in their order")
+    ends = np.append(begin[before == 0], sizes.sum())[np.cumsum(before == 0)]
+    least, most = np.repeat(-before, counts), np.repeat(ends - begin, counts)
+    inside = (query >= 0) & (query < np.repeat(sizes, counts)) & (key >= least) & (key < most)
+    _check(inside.all(), "a bond leaves its document")
     first = np.repeat(begin, counts).astype(np.int32)
     return Bonds(
-        query=lists["query"].flatten().to_numpy() + first,
-        key=lists["key"].flatten().to_numpy() + first,
+        query=query + first,
+        key=key + first,
         kind=_tags(lists["kind"].flatten(), KINDS),
         rule=_strings(lists["rule"].flatten()),
     )
+
+
+def _check_words(document: Strings, index: Ints, head: Ints, sentence: Ints, start: Ints, end: Ints) -> None:
+    """Whether documents stand one after the other, each with its words counted from 0, heads and spans within it."""
+    opens = np.diff(document.code, prepend=-1) != 0
+    expected = np.arange(len(index)) - np.maximum.accumulate(np.where(opens, np.arange(len(index)), 0))
+    _check((np.diff(document.code) >= 0).all() and np.array_equal(index, expected), "words are not in their order")
+    size = np.bincount(document.code, minlength=len(document.values))[document.code]
+    _check(((head >= -1) & (head < size) & (head != index)).all(), "a head lies outside its document")
+    climbs = np.where(opens, sentence, np.diff(sentence, prepend=0))
+    _check((climbs >= 0).all(), "sentences are not in their order")
+    _check(((start >= 0) & (start <= end)).all(), "a word ends before it starts")
+
+
+def _check(well: bool | np.bool_, said: str) -> None:
+    if not well:
+        raise ValueError(said)
 
 
 def sentences(words: Words) -> tuple[Ints, Ints]:
@@ -118,5 +153,8 @@ def _strings(column: pa.Array) -> Strings:
 def _tags(column: pa.Array, table: tuple[str, ...]) -> NDArray[np.uint8]:
     """uint8 [W]: position of each string in the table."""
     strings = _strings(column)
+    _check(
+        set(strings.values) <= set(table), f"{sorted(set(strings.values) - set(table))[:1]} is none of the known names"
+    )
     place = np.asarray([table.index(value) for value in strings.values], dtype=np.uint8)
     return place[strings.code] if len(strings) else np.empty(0, np.uint8)

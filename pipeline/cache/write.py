@@ -32,6 +32,7 @@ class ShardWriter:
         self.counts: dict[str, int] = {}
         self.quarantined: dict[str, str] = {}
         self.sidecar: Sidecar | None = None
+        self._cache, self._place = cache, (layer, shard)
         self._file = cache.file(layer, shard)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._beside = temporary(self._file)
@@ -80,11 +81,17 @@ class ShardWriter:
             counts=dict(sorted(self.counts.items())),
             quarantined=dict(sorted(self.quarantined.items())),
         )
+        self.sidecar = sidecar
+        if self._cache.sidecar(*self._place) == sidecar and _holds(self._file, sidecar.sha256):
+            return  # the same bytes are there: another shard of the layer was to be made again
         # Without its old sidecar first: a kill between the two renames must not leave new rows under old digests.
         self._file.with_suffix(".json").unlink(missing_ok=True)
         self._beside.replace(self._file)
         write_sidecar(self._file, sidecar)
-        self.sidecar = sidecar
+
+
+def _holds(file: Path, sha256: str) -> bool:
+    return file.is_file() and sha256_of(file) == sha256
 
 
 def _sync(file: Path) -> None:

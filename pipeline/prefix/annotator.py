@@ -57,8 +57,20 @@ class PrefixAnnotator(torch.nn.Module):
 
     @classmethod
     def load(cls, path: str | Path | None, piece_bytes: Sequence[bytes], begin: int, end: int) -> "PrefixAnnotator":
-        """From the tables that `save` or `fit_prefix` wrote; None: the shipped ones."""
-        return cls(Tables.load(SHIPPED if path is None else Path(path)), piece_bytes, begin, end)
+        """From the tables that `save` or `fit_prefix` wrote; None: the shipped ones.
+
+        Errors: ValueError if the file holds no such tables, or damaged ones; FileNotFoundError if it is not there.
+        """
+        file = SHIPPED if path is None else Path(path)
+        try:
+            return cls(Tables.load(file), piece_bytes, begin, end)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # numbers out of any range break whatever reads them first
+            said = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"{file} holds no tables of an annotator ({said}); give a file that `save` wrote"
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write the tables as safetensors."""

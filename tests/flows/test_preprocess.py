@@ -1,5 +1,6 @@
 """Preprocessing as a Prefect flow, on a treebank of a few sentences: its gold trees need no trained parser."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from flows.preprocess import PreprocessSettings, Progress, Summary, preprocess
 from pipeline.cache.layout import Cache
-from pipeline.errors import Failure
+from pipeline.errors import Failure, no_room
 from tests.pipeline.fakes import digests, rows
 
 STORIES = {
@@ -114,6 +115,17 @@ def test_a_shard_that_cannot_be_made_is_named(treebank: Path, tmp_path: Path, mo
 def test_settings_that_cannot_be_are_said(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         PreprocessSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flows.preprocess.ingest", full)
+    with pytest.raises(Failure, match=r"no room left for .*cache; make room and run the same command again"):
+        preprocess([tmp_path], tmp_path / "cache")
+    assert no_room(OSError(errno.EACCES, "Permission denied"), tmp_path) is None
+    assert no_room(ValueError("28"), tmp_path) is None
 
 
 def test_inputs_that_are_not_there_cost_no_server(tmp_path: Path) -> None:

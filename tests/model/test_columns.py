@@ -40,10 +40,10 @@ def test_a_missing_shard_and_a_missing_block_are_named(tmp_path: Path) -> None:
     shard = next(cache.glob("pieces/*/shard-00001.parquet"))
     content = shard.read_bytes()
     shard.unlink()
-    with pytest.raises(Failure, match=r"shard-00001\.parquet is missing or damaged"):
+    with pytest.raises(Failure, match=r"shard-00001\.parquet is (missing|damaged)"):
         read_layer(cache)
     shard.write_bytes(content[:-100])
-    with pytest.raises(Failure, match=r"shard-00001\.parquet is missing or damaged"):
+    with pytest.raises(Failure, match=r"shard-00001\.parquet is (missing|damaged)"):
         read_layer(cache)
     shard.write_bytes(content)
     table = pq.read_table(shard)

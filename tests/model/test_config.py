@@ -89,3 +89,29 @@ def test_an_unknown_recipe_names_the_nearest() -> None:
         load_recipe("tiny-view")
     with pytest.raises(ValueError, match="there is no file"):
         load_recipe("missing.toml")
+
+
+UNREASONABLE = {
+    'name = "../x"': "cannot be called '../x'",
+    'name = ""': "cannot be called ''",
+    'name = "x"\n[train]\nlearning_rate = nan': "must be above 0",
+    'name = "x"\n[train]\nclip = inf': "must be above 0",
+    'name = "x"\n[train]\nclip = ' + "9" * 400: "give a number",
+    'name = "x"\n[train]\nweight_decay = nan': "from 0 to 1",
+    'name = "x"\n[model]\ntag_loss = nan': "at least 0",
+    'name = "x"\n[model]\nviews = ["' + "(" * 5000 + '"]': "5,000 characters",
+    "x = " + "[" * 5000 + "]" * 5000: "beyond reason",
+}
+
+
+@pytest.mark.parametrize("text", UNREASONABLE, ids=lambda text: text[:40])
+def test_what_no_recipe_should_say_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ValueError, match=UNREASONABLE[text]):
+        load_recipe(tmp_path / "mine.toml")
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").mkdir()
+    with pytest.raises(ValueError, match=r"cannot read .*mine\.toml"):
+        load_recipe(tmp_path / "mine.toml")

@@ -12,6 +12,7 @@ import pytest
 from pipeline.cache.digest import digest, shard_of, source_digest
 from pipeline.cache.layout import Cache
 from pipeline.cache.lock import writing
+from pipeline.cache.read import check_columns, read_row_groups
 from pipeline.cache.verify import verify
 from pipeline.cache.write import ShardWriter
 from pipeline.errors import Failure
@@ -89,6 +90,16 @@ def test_the_same_rows_give_the_same_bytes_however_they_are_held(cache: Cache) -
     assert write(cache, 0, chunked).read_bytes() == before
 
 
+def test_a_shard_that_is_there_with_these_bytes_is_left_alone(cache: Cache) -> None:
+    file = cache.file(LAYER, 0)
+    before = file.stat()
+    write(cache, 0)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    write(cache, 0)
+    assert verify(cache) == []
+
+
 def test_an_empty_shard_is_a_shard(cache: Cache) -> None:
     write(cache, 0, SCHEMA.empty_table())
     sidecar = cache.valid(LAYER, 0, MADE_FROM)
@@ -113,7 +124,11 @@ def test_create_keeps_the_number_of_shards_and_touches_no_other_folder(cache: Ca
         Cache.open(tmp_path / "letters")
 
 
-@pytest.mark.parametrize("said", ["", "[]", "{", '{"format": 1}', '{"format": 1, "shards": "many"}', "\x00\xff"])
+DAMAGED = ["", "[]", "{", '{"format": 1}', '{"format": 1, "shards": "many"}', "\x00\xff", "[" * 100_000,
+           '{"format": 1, "shards": true}', '{"format": 1, "shards": 1000000000000}']  # fmt: skip
+
+
+@pytest.mark.parametrize("said", DAMAGED, ids=lambda said: ascii(said)[:30])
 def test_a_damaged_cache_json_is_a_clear_error(cache: Cache, said: str) -> None:
     (cache.folder / "cache.json").write_text(said, encoding="latin-1")
     with pytest.raises(Failure, match="damaged"):
@@ -172,3 +187,91 @@ def test_a_kill_between_rows_and_sidecar_leaves_no_shard_rather_than_a_wrong_one
     with pytest.raises(KeyboardInterrupt):
         write(cache, 0, ROWS.slice(1))
     assert cache.sidecar(LAYER, 0) is None
+
+
+@pytest.mark.parametrize(
+    "path", ["../words", "/etc", "words/../..", "bonds/x", "words", "words/a/b", 3, None, "words/\0"]
+)
+def test_a_cache_names_places_of_its_own_only(cache: Cache, path: object) -> None:
+    said = json.loads((cache.folder / "cache.json").read_text())
+    said["current"]["words"] = path
+    (cache.folder / "cache.json").write_text(json.dumps(said))
+    with pytest.raises(Failure, match="damaged"):
+        cache.layer("words")
+
+
+@pytest.mark.parametrize("path", ["../words", "/etc", "a//b"])
+def test_layers_outside_the_cache_are_not_looked_at(cache: Cache, path: str) -> None:
+    said = json.loads((cache.folder / "cache.json").read_text())
+    said["layers"][path] = {}
+    (cache.folder / "cache.json").write_text(json.dumps(said))
+    with pytest.raises(Failure, match="damaged"):
+        verify(cache, discard=True)
+
+
+SIDECARS = [
+    {"rows": -1},
+    {"rows": "3"},
+    {"rows": True},
+    {"sha256": None},
+    {"counts": {"words": "many"}},
+    {"made_from": []},
+]
+
+
+@pytest.mark.parametrize("change", SIDECARS, ids=str)
+def test_a_sidecar_that_says_something_else_counts_as_none(cache: Cache, change: dict[str, object]) -> None:
+    file = cache.file(LAYER, 0).with_suffix(".json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert cache.sidecar(LAYER, 0) is None
+    assert [str(each) for each in verify(cache)] == [f"{LAYER}/shard-00000: no readable sidecar"]
+
+
+def test_no_damaged_shard_is_read_even_if_its_time_does_not_tell(cache: Cache) -> None:
+    assert [table.num_rows for table in read_row_groups(cache, LAYER, 1)] == [3]
+    file = cache.file(LAYER, 1)
+    before, whole = file.stat(), file.read_bytes()
+    file.write_bytes(whole[:20] + bytes([whole[20] ^ 1]) + whole[21:])
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(Failure, match=r"shard-00001\.parquet is damaged.*valency repair"):
+        list(read_row_groups(cache, LAYER, 1))
+    file.unlink()
+    with pytest.raises(Failure, match="is missing"):
+        list(read_row_groups(cache, LAYER, 1))
+    file.mkdir()
+    with pytest.raises(Failure, match=r"cannot be read|is damaged"):
+        list(read_row_groups(cache, LAYER, 1))
+    assert [str(each) for each in verify(cache)] == [f"{LAYER}/shard-00001: is no file"]
+
+
+def test_what_a_sidecar_vouches_for_must_still_be_parquet(cache: Cache) -> None:
+    file = cache.file(LAYER, 0)
+    file.write_bytes(b"PAR1 and no more")
+    file.with_suffix(".json").unlink()
+    with pytest.raises(Failure, match="is damaged"):
+        list(read_row_groups(cache, LAYER, 0))
+
+
+def test_columns_are_those_of_the_schema() -> None:
+    check_columns(ROWS, SCHEMA, SCHEMA.names)
+    with pytest.raises(ValueError, match="start is not there"):
+        check_columns(ROWS.drop("start"), SCHEMA, SCHEMA.names)
+    with pytest.raises(ValueError, match="start is of string, not int32"):
+        check_columns(ROWS.set_column(1, "start", pa.array(["a", "b", "c"])), SCHEMA, SCHEMA.names)
+    with pytest.raises(ValueError, match="start has places without a value"):
+        check_columns(ROWS.set_column(1, "start", pa.array([1, None, 2], pa.int32())), SCHEMA, SCHEMA.names)
+
+
+@pytest.mark.parametrize(
+    "current", [{"bonds": "bonds/x"}, {"bonds": "bonds/x", "stats": "stats/x"}, {"stats": "stats/x"}]
+)
+def test_bonds_are_current_with_their_words_and_statistics_or_not_at_all(
+    tmp_path: Path, current: dict[str, str]
+) -> None:
+    cache = Cache.create(tmp_path / "cache", shards=1)
+    said = {"format": 1, "shards": 1, "layers": {}}
+    (cache.folder / "cache.json").write_text(json.dumps({**said, "current": current}))
+    with pytest.raises(Failure, match="damaged"):
+        cache.current()
+    (cache.folder / "cache.json").write_text(json.dumps({**said, "current": {"words": "words/x"}}))
+    assert cache.current() == {"words": "words/x"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,45 @@ def test_any_bonds_come_back(data: st.DataObject) -> None:
     assert back.key.tolist() == made.key.tolist()
     assert back.kind.tolist() == made.kind.tolist()
     assert back.rule.to_list() == made.rule.to_list()
+
+
+WRONG_WORDS = {
+    "head": ([1, 9, 1, -1, 3, -1, 3], "a head lies outside"),
+    "index": ([0, 1, 0, 1, 1, 3, 4], "words are not in their order"),
+    "sentence": ([0, 0, 1, 0, 1, 1, 1], "sentences are not in their order"),
+    "start": ([0, 4, 99, 5, 10, 14, 21], "ends before it starts"),
+    "upos": (["NOUN", "NON"] + ["NOUN"] * 5, "'NON'"),
+    "document": (["d1", "d1", "d0", "d0", "d0", "d0", "d1"], "words are not in their order"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_WORDS)
+def test_words_that_do_not_agree_with_one_another_are_refused(name: str) -> None:
+    values, said = WRONG_WORDS[name]
+    table = words_table(TWO)
+    place = table.schema.get_field_index(name)
+    with pytest.raises(ValueError, match=said):
+        words_of_table(table.set_column(place, name, pa.array(values, WORDS.field(name).type)))
+
+
+WRONG_BONDS = {
+    "query": ([[2], [], []], "leaves its document"),
+    "key": ([[-1], [], []], "leaves its document"),
+    "kind": ([["rule"], [], []], "'rule'"),
+    "rule": ([[], [], []], "differ in length"),
+    "words": ([2, 0, 5], "no words"),
+    "first": ([0, 0, 1], "not in their order"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_BONDS)
+def test_bonds_that_leave_their_document_are_refused(name: str) -> None:
+    values, said = WRONG_BONDS[name]
+    table = bonds_table(TWO, bonds((1, 0, "role", "r")))
+    assert len(bonds_of_table(table)) == 1
+    place = table.schema.get_field_index(name)
+    with pytest.raises(ValueError, match=said):
+        bonds_of_table(table.set_column(place, name, pa.array(values, BONDS.field(name).type)))
 
 
 def test_strings_that_do_not_occur_leave_no_trace() -> None:

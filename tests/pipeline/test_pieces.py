@@ -12,6 +12,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from pipeline.fit.tokenizer import book_body, fit_tokenizer, shipped_texts
 from pipeline.pieces import SHIPPED, Tokenizer
+from pipeline.prefix import PrefixAnnotator
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,21 @@ def test_a_tokenizer_that_cannot_serve_is_refused(
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         Tokenizer.load(path)
+
+
+BROKEN = [b"", b"{", b"[]", b"\xff\xfe", b'{"model": {"type": "BPE"}}', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=lambda content: ascii(content)[:30])
+def test_a_broken_tokenizer_and_broken_tables_are_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"tokenizer\.json is no tokenizer\.json"):
+        Tokenizer.load(file)
+    with pytest.raises(ValueError, match=r"tokenizer\.json holds no tables of an annotator"):
+        PrefixAnnotator.load(file, [b"a"], 0, 0)
+    with pytest.raises(ValueError, match="cannot read"):
+        Tokenizer.load(tmp_path)
 
 
 def test_a_book_is_its_body() -> None:
