@@ -34,7 +34,7 @@ WORDS = pa.schema(
         ("lemma", pa.string()),
         ("upos", pa.string()),
         ("feats", pa.string()),
-        ("head", pa.int32()),  # index of the head in the document, -1 for a root
+        ("head", pa.int32()),  # words from this one to its head, 0 for a root: the head's index is index + head
         ("relation", pa.string()),
         ("features", pa.uint64()),  # bits of lexicons.features.FEATURES
         ("verb_class", pa.string()),

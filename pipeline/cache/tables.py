@@ -24,7 +24,7 @@ def words_table(words: Words) -> pa.Table:
         "lemma": strings_array(words.lemma),
         "upos": _named(words.upos.astype(np.int32), UPOS),
         "feats": strings_array(words.feats),
-        "head": np.where(words.head >= 0, words.head - first, -1).astype(np.int32),
+        "head": np.where(words.head >= 0, words.head - np.arange(len(words)), 0).astype(np.int32),
         "relation": strings_array(words.relation),
         "features": words.features,
         "verb_class": strings_array(words.verb_class),
@@ -36,13 +36,12 @@ def words_of_table(table: pa.Table) -> Words:
     """The words of one row group. Documents without words are not among them: they left no row."""
     column = {name: table[name].combine_chunks() for name in WORDS.names}
     document = _strings(column["document"])
-    index, head = column["index"].to_numpy(), column["head"].to_numpy()
-    first = np.arange(len(index), dtype=np.int32) - index
+    head = column["head"].to_numpy()
     return Words(
         documents=document.values,
         document=document.code,  # documents stand one after the other, so their codes never decrease
         upos=_tags(column["upos"], UPOS),
-        head=np.where(head >= 0, head + first, -1).astype(np.int32),
+        head=np.where(head != 0, head + np.arange(len(head)), -1).astype(np.int32),
         text=_strings(column["text"]),
         lemma=_strings(column["lemma"]),
         feats=_strings(column["feats"]),
