@@ -84,6 +84,9 @@ def preprocess(
     model: Model = None,
     download: Download = False,
     tokenizer: TokenizerFile = None,
+    piece_bonds: Annotated[
+        str, typer.Option(help="Bonds in the pieces layer: none, causal (with --parser prefix), whole.")
+    ] = "none",
     reuse: Annotated[
         Path | None, typer.Option(help="Make other bonds over the words of this cache; nothing is parsed.")
     ] = None,
@@ -105,7 +108,7 @@ def preprocess(
         download_models(parser, model)
     with Display() as display:
         summary = preprocess_with_display(
-            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer), display
+            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer, piece_bonds), display
         )
     write_json(summary, json_file)
     typer.echo(
@@ -226,10 +229,15 @@ def _end(error: BaseException, code: int) -> None:
 
 
 def _settings(
-    workers: int, shards: int, parser: str, model: str | None, tokenizer: Path | None
+    workers: int, shards: int, parser: str, model: str | None, tokenizer: Path | None, piece_bonds: str = "none"
 ) -> "PreprocessSettings":
     from flows.preprocess import PreprocessSettings
 
     return PreprocessSettings(
-        parser=parser, model=model, tokenizer=str(tokenizer) if tokenizer else None, shards=shards, workers=workers
+        parser=parser,
+        model=model,
+        tokenizer=str(tokenizer) if tokenizer else None,
+        shards=shards,
+        workers=workers,
+        piece_bonds=piece_bonds,
     )

@@ -79,6 +79,10 @@ def read_layer(folder: Path) -> PiecesLayer:
     cache = Cache.open(folder)
     name = cache.layer("pieces")
     digests = dict(part.split("=", 1) for part in name.rpartition("/")[2].split(","))
+    if "annotator" not in digests:
+        raise ValueError(
+            f"the pieces of {folder} know the whole text; preprocess with --piece-bonds causal or none to train on them"
+        )
     blocks = sorted((block for file in cache.files(name) for block in _blocks(file)), key=lambda block: block.order)
     return PiecesLayer(
         name=name,

@@ -73,6 +73,17 @@ PIECES = pa.schema(  # one row a block of 4,096 pieces of a document; all positi
     ]
 )
 
+PIECES_WITH_BONDS = pa.schema(
+    [
+        *PIECES,
+        # Words that a query of the block may ask for, from `first_listed` on, and their bonds, end to end.
+        ("first_listed", pa.int32()),
+        ("bond_count", pa.list_(pa.int32())),
+        ("bond_back", pa.list_(pa.int32())),  # words from the key on to the query; negative: the key stands after it
+        ("bond_kind", pa.list_(pa.uint8())),  # position in pipeline.records.KINDS
+    ]
+)
+
 KIND_COUNTS = [(kind, pa.int32()) for kind in KINDS]
 """Bonds of each kind."""
 

@@ -115,7 +115,7 @@ def test_create_keeps_the_number_of_shards_and_touches_no_other_folder(cache: Ca
         Cache.open(tmp_path / "letters")
 
 
-@pytest.mark.parametrize("said", ["", "[]", "{", '{"format": 1}', '{"format": 1, "shards": "many"}', "\x00\xff"])
+@pytest.mark.parametrize("said", ["", "[]", "{", '{"format": 2}', '{"format": 2, "shards": "many"}', "\x00\xff"])
 def test_a_damaged_cache_json_is_a_clear_error(cache: Cache, said: str) -> None:
     (cache.folder / "cache.json").write_text(said, encoding="latin-1")
     with pytest.raises(Failure, match="damaged"):
