@@ -7,44 +7,23 @@ import numpy as np
 import pytest
 
 from pipeline.bonds import BondConfig
-from pipeline.cache import blocks
 from pipeline.cache.layout import Cache
 from pipeline.cache.read import read_bonds, read_words
 from pipeline.cache.verify import verify
 from pipeline.corpus import Document, read_documents, sample_corpus
 from pipeline.errors import Failure
-from pipeline.ingest import ingest
 from pipeline.parsers import load_parser
 from pipeline.pieces import Tokenizer
-from pipeline.plan import Tools, annotator_of, keep_tools, parser_of, plan_of, tokenizer_of
+from pipeline.plan import Tools, annotator_of, plan_of
 from pipeline.records import KINDS
 from pipeline.repair import repair
-from pipeline.stages import bond_shard, parse_shard, piece_shard
+from pipeline.stages import piece_shard
+from tests.pipeline.bonded_cache import ALL, CAUSAL, PREFIX, make
 from tests.pipeline.fakes import rows
-
-PREFIX = Tools(parser="prefix")
-CAUSAL = BondConfig(kinds=("dependency", "cohesion"), hops=1)
-ALL = BondConfig()
 
 Row = dict[str, object]
 Bond = tuple[int, int, str]
 """query word, key word, kind."""
-
-
-def make(folder: Path, mode: str, config: BondConfig, block: int, patch: pytest.MonkeyPatch) -> Cache:
-    """A cache of the sample's stories, parsed by `prefix`, with blocks of so many pieces."""
-    patch.setattr(blocks, "BLOCK", block)
-    patch.setattr("pipeline.cache.whole.BLOCK", block)
-    cache = Cache.create(folder, shards=2)
-    ingest([sample_corpus() / "story", sample_corpus() / "letter"], cache)
-    plan = plan_of(PREFIX, config, ("words", "bonds", "pieces"), mode)
-    for shard in range(cache.shards):
-        parse_shard(cache, shard, plan.layers, parser_of(PREFIX))
-        bond_shard(cache, shard, plan.layers, config)
-        piece_shard(cache, shard, plan.layers, tokenizer_of(PREFIX), annotator_of(PREFIX))
-    keep_tools(cache, PREFIX)
-    cache.register(plan.entries())
-    return cache
 
 
 def bonds_by_document(cache: Cache) -> dict[str, set[Bond]]:
