@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.cache.layout import Cache
+from pipeline.cache.lists import backs
 from pipeline.errors import Failure
 
 ATTRIBUTES = ("first_word", "last_word", "closed_word", "sentence_start", "input_tag", "key_tag")
@@ -127,14 +128,17 @@ def _copy(source: Path, file: Path, made_from: bytes) -> None:
                 columns = {name: rows[name].combine_chunks() for name in rows.column_names}
                 if "bond_count" in columns:
                     columns["bond_begin"] = _begins(columns.pop("bond_count"))
+                    step = columns.pop("bond_step")
+                    columns["bond_back"] = pa.ListArray.from_arrays(step.offsets, backs(step.flatten().to_numpy()))
                 out.write_batch(pa.record_batch([columns[name] for name in schema.names], schema=schema))
 
 
 def copy_schema(layer: pa.Schema) -> pa.Schema:
-    """Without the annotator's states; where a word's bonds begin in place of how many it has."""
-    fields = [field.remove_metadata() for field in layer if field.name not in ("state", "bond_count")]
+    """Without the annotator's states; where a word's bonds begin in place of how many it has, words back for steps."""
+    left_out = ("state", "bond_count", "bond_step")
+    fields = [field.remove_metadata() for field in layer if field.name not in left_out]
     if "bond_count" in layer.names:
-        fields.append(pa.field("bond_begin", pa.list_(pa.int64())))
+        fields += [pa.field("bond_begin", pa.list_(pa.int64())), pa.field("bond_back", pa.list_(pa.int32()))]
     return pa.schema(fields)
 
 

@@ -48,9 +48,20 @@ class WordLists:
         bond_offsets = np.concatenate([[0], np.cumsum(size)])[word_offsets]
         return {
             "bond_count": _lists(word_offsets, size.astype(np.int32)),
-            "bond_back": _lists(bond_offsets, self.back[bonds]),
+            "bond_step": _lists(bond_offsets, steps(self.back[bonds])),
             "bond_kind": _lists(bond_offsets, self.kind[bonds]),
         }
+
+
+def steps(back: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Numbers of both signs to positive ones, the near ones small: three of their four bytes are then nearly always 0,
+    which halves what they cost on disk. 1, -1, 2, -2 become 1, 2, 3, 4."""
+    return 2 * np.abs(back) - (back > 0)
+
+
+def backs(step: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The numbers that `steps` was given."""
+    return np.where(step & 1, (step + 1) >> 1, -(step >> 1))
 
 
 def _lists(offsets: Ints, values: NDArray[np.generic]) -> pa.Array:

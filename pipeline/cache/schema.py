@@ -79,7 +79,7 @@ PIECES_WITH_BONDS = pa.schema(
         # Words that a query of the block may ask for, from `first_listed` on, and their bonds, end to end.
         ("first_listed", pa.int32()),
         ("bond_count", pa.list_(pa.int32())),
-        ("bond_back", pa.list_(pa.int32())),  # words from the key on to the query; negative: the key stands after it
+        ("bond_step", pa.list_(pa.int32())),  # 2n - 1: the key stands n words before its query; 2n: n words after it
         ("bond_kind", pa.list_(pa.uint8())),  # position in pipeline.records.KINDS
     ]
 )

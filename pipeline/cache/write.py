@@ -21,7 +21,7 @@ ZSTD_LEVEL = 3
 CLIMBING = {"sentence", "index", "start", "end", "first", "block", "first_word", "last_word", "closed_word"}
 """Integer columns, or lists of integers, that climb: their differences pack into a few bits each."""
 
-SPREAD = {"sentence_start", "pieces", "input_tag", "key_tag", "query", "key", "bond_back", "bond_kind"}
+SPREAD = {"sentence_start", "pieces", "input_tag", "key_tag", "query", "key", "bond_step", "bond_kind"}
 """Integers of many values, or of few that follow no pattern: with their first bytes put together, then their second
 ones and so on, zstd can tell frequent bytes from rare ones. The codes of a dictionary are bits, which it cannot read.
 """

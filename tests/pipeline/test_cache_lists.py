@@ -42,10 +42,14 @@ def bonds_by_document(cache: Cache) -> dict[str, set[Bond]]:
 def listed(row: Row) -> dict[int, set[Bond]]:
     """The bonds that a block lists, by query word."""
     found: dict[int, set[Bond]] = {}
-    bonds: Iterator[tuple[int, int]] = zip(row["bond_back"], row["bond_kind"], strict=True)  # type: ignore[call-overload]
+    bonds: Iterator[tuple[int, int]] = zip(row["bond_step"], row["bond_kind"], strict=True)  # type: ignore[call-overload]
     for place, count in enumerate(row["bond_count"]):  # type: ignore[arg-type, var-annotated]
         word = int(row["first_listed"]) + place  # type: ignore[call-overload]
-        found[word] = {(word, word - back, KINDS[kind]) for back, kind in (next(bonds) for _ in range(count))}
+        # Odd steps lead back, even ones ahead.
+        mine = [
+            (-(step + 1) // 2 if step % 2 else step // 2, kind) for step, kind in (next(bonds) for _ in range(count))
+        ]
+        found[word] = {(word, word + way, KINDS[kind]) for way, kind in mine}
     assert next(bonds, None) is None
     return found
 
