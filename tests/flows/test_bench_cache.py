@@ -31,7 +31,7 @@ def test_a_small_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_corpora_are_mixed_by_words() -> None:
     corpora = [sample_corpus() / "story", sample_corpus() / "report"]
     documents = list(bench.mixed(corpora, 1_000))
-    words = {name: 0 for name in ("story", "report")}
+    words = dict.fromkeys(("story", "report"), 0)
     for each in documents:
         assert isinstance(each, Document)
         words[each.id.split("/")[0]] += each.text.count(" ")
