@@ -99,6 +99,10 @@ def check_piece_bonds(tools: Tools, bonds: BondConfig, stages: tuple[str, ...], 
 
 def causal_fault(bonds: BondConfig) -> str:
     """Why bonds with earlier words, over words of the prefix parser, may still follow from later ones; empty: never."""
+    if bonds.control:
+        return f"the control {bonds.control} draws from whole sentences"
+    if getattr(bonds, "mode", "") == "causal":  # all of its kinds are made so
+        return ""
     if unfit := [kind for kind in bonds.kinds if kind not in CAUSAL_KINDS]:
         return f"{unfit[0]} bonds look at the whole sentence"
     if "dependency" in bonds.kinds and bonds.hops > 1:

@@ -205,7 +205,7 @@ def answers(folder: Path) -> dict[str, Any]:
     seconds = {}
     for name in QUERIES:
         named_query(folder, name)  # the files are in memory
-        seconds[name] = round(median(_seconds(lambda name=name: named_query(folder, name)) for _ in range(3)), 3)  # type: ignore[misc]
+        seconds[name] = round(median(_seconds(lambda name=name: named_query(folder, name)) for _ in range(3)), 3)
     return {"slowest_query_seconds": max(seconds.values()), "query_seconds": seconds}
 
 
@@ -216,7 +216,7 @@ def joins(folder: Path) -> dict[str, Any]:
     limits = Limits(seconds=120, megabytes=JOIN_MEGABYTES)
     for name, query in JOINS.items():
         try:
-            seconds[name] = round(_seconds(lambda query=query: run_select(folder, query, limits)), 2)  # type: ignore[misc]
+            seconds[name] = round(_seconds(lambda query=query: run_select(folder, query, limits)), 2)
         except RefusedError as error:
             refused[name] = str(error)
     slowest = None if refused else max(seconds.values())

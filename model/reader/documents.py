@@ -1,6 +1,5 @@
 """The documents of a split in the order of their ids, and where the pieces of each lie in the mapped copies."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def open_documents(folder: str | Path, split: str) -> Documents:
     found = [each for number, segment in enumerate(held) for each in _documents_of(segment, number, split)]
     found.sort()  # by id; no two are the same
     ids = tuple(name for name, *_ in found)
-    columns: Sequence[Ints] = np.array([numbers for _, *numbers in found], np.int64).reshape(-1, 4).T
+    columns: list[Ints] = list(np.array([numbers for _, *numbers in found], np.int64).reshape(-1, 4).T)
     names = ("segment", "first_piece", "size", "bytes")
     places = dict(zip(names, columns, strict=True))
     return Documents(layer=layer, documents=ids, segments=tuple(held), **places)

@@ -5,8 +5,8 @@ half as many numbers as with a row a query, and as quick to walk. Letters: N pie
 bonds, E keys.
 """
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class WordBonds(NamedTuple):
     """Bonds of the words [first, first + W) of a document, word after word."""
 
     first: int
-    count: NDArray[np.int64]
+    size: NDArray[np.int64]
     """[W]"""
     back: Ints
     """[B]: words from the key on to the query."""
@@ -74,7 +74,7 @@ def word_bonds(bonds: SegmentBonds, blocks: range, first: int, stop: int) -> Wor
     return WordBonds(first, _joined(counts, np.int64), _joined(backs, np.int32), _joined(kinds, np.uint8))
 
 
-def _joined(parts: list[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
+def _joined(parts: Sequence[NDArray[Any]], dtype: type[np.integer]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
 
 
@@ -84,14 +84,14 @@ def piece_lists(bonds: WordBonds, query_word: Ints, first_word: Ints, last_word:
     query_word: int32 [n], never decreasing: the word whose bonds each piece has, -1 for none yet; first_word,
     last_word: as in the pieces layer, never decreasing. O(n + B + E).
     """
-    words = len(bonds.count)
+    words = len(bonds.size)
     place = query_word - bonds.first
     # A word that closed together with a later one is nobody's query: its bonds are not expanded.
     asked = np.zeros(words, bool)
     asked[place[np.searchsorted(place, 0) :]] = True
     low, size = _pieces_of_words(first_word, last_word)
     base = max(int(first_word[0]), 0)
-    word = np.repeat(np.arange(bonds.first - base, bonds.first - base + words, dtype=np.int32), bonds.count)
+    word = np.repeat(np.arange(bonds.first - base, bonds.first - base + words, dtype=np.int32), bonds.size)
     key = word - bonds.back
     out = len(size) - 1  # the last entry: a word without pieces here
     # A negative number, seen without its sign, is a very large one: one comparison for both ends.
@@ -100,7 +100,7 @@ def piece_lists(bonds: WordBonds, query_word: Ints, first_word: Ints, last_word:
         key = np.where(asked[word + (base - bonds.first)], key, out)
     count = size[key]
     ends = np.concatenate([[0], np.cumsum(count)])
-    begins = ends[np.concatenate([[0, 0], np.cumsum(bonds.count)])]  # [W + 2]: entry 0 is of queries without a word
+    begins = ends[np.concatenate([[0, 0], np.cumsum(bonds.size)])]  # [W + 2]: entry 0 is of queries without a word
     total = int(ends[-1])
     pieces = np.arange(total, dtype=np.int32) + np.repeat((low[key] - ends[:-1]).astype(np.int32), count)
     row = np.maximum(place, -1) + 1

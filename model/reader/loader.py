@@ -53,7 +53,8 @@ class SequenceBatch(NamedTuple):
 
     def batch(self) -> Batch:
         """What a model takes."""
-        return Batch(self.ids, self.targets, Context(**self.attributes, causal=self.causal))
+        context = Context(causal=self.causal, **self.attributes)  # type: ignore[arg-type]
+        return Batch(self.ids, self.targets, context)
 
 
 @dataclass(frozen=True, slots=True)

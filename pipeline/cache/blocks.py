@@ -80,7 +80,7 @@ def causal_rows(
     return document_rows(document, pieces, [each.to_json() for each in states], listed)
 
 
-def listed_columns(lists: WordLists, first: NDArray[np.integer], stop: NDArray[np.integer]) -> dict[str, pa.Array]:
+def listed_columns(lists: WordLists, first: NDArray[np.int64], stop: NDArray[np.int64]) -> dict[str, pa.Array]:
     """The columns that the layer has with bonds: the lists of the words [first, stop) of each block."""
     return {"first_listed": pa.array(first.astype(np.int32)), **lists.of_words(first, stop)}
 

@@ -3,6 +3,8 @@
 Nothing here is for a causal model: a piece is told its whole word. Every word is closed from the first piece on.
 """
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ def whole_rows(document: Document, tokenizer: Tokenizer, words: DocumentWords) -
     inside = (first <= last) & (begin < end)
     first, last = np.where(inside, first, last), np.maximum.accumulate(last)
     tags = np.append(words.upos, NO_TAG)  # -1, for no word yet, finds the last entry
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "pieces": ids,
         "first_word": first.astype(np.int32),
         "last_word": last.astype(np.int32),

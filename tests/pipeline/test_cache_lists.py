@@ -1,6 +1,7 @@
 """Bonds in the pieces layer: the lists of a block say what the bonds layer says, and nothing that law 1 forbids."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,8 @@ def test_a_parser_that_reads_on_gives_no_bonds_to_causal_pieces() -> None:
         plan_of(PREFIX, BondConfig(kinds=("dependency", "binding"), hops=1), stages, "causal")
     with pytest.raises(ValueError, match="5 hops lead over later words"):
         plan_of(PREFIX, BondConfig(kinds=("dependency",)), stages, "causal")
+    with pytest.raises(ValueError, match="the control random-keys draws from whole sentences"):
+        plan_of(PREFIX, replace(CAUSAL, control="random-keys"), stages, "causal")
     with pytest.raises(ValueError, match="give none, causal, whole"):
         plan_of(PREFIX, CAUSAL, stages, "both")
     with pytest.raises(ValueError, match="name the layers"):
