@@ -48,7 +48,7 @@ CORPORA = ("wikitext-2", "lra/imdb", "gutenberg")
 LENGTHS = (1_024, 16_384)
 PIECES_READ = 4_000_000
 """Of each length, if the cache has as many."""
-JOIN_MEGABYTES = 8_192
+JOIN_MEGABYTES = 12_288
 """Memory of a join's process: joining all bonds to the words of both ends holds 10,000,000 words twice."""
 NOTE = "bench.json"
 """Beside a kept cache's layers: what its making took."""
@@ -59,7 +59,9 @@ ENDS = """FROM bond
           JOIN words q ON q.document = bond.document AND q.index = bond.query
           JOIN words k ON k.document = bond.document AND k.index = bond.key"""
 JOINS = {
-    "tag pairs": f"SELECT q.upos AS query, k.upos AS key, count(*) AS bonds {ENDS} GROUP BY ALL ORDER BY ALL LIMIT 20",
+    "tag pairs of arcs": f"""
+        SELECT q.upos AS query, k.upos AS key, count(*) AS bonds {ENDS}
+        WHERE kind = 'dependency' GROUP BY ALL ORDER BY bonds DESC, 1, 2 LIMIT 20""",
     "antecedents": f"""
         SELECT q.lemma AS pronoun, k.lemma AS antecedent, count(*) AS bonds {ENDS}
         WHERE kind = 'binding' GROUP BY ALL ORDER BY bonds DESC, 1, 2 LIMIT 20""",
