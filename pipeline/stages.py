@@ -44,8 +44,8 @@ PARSE_CHARACTERS = 400_000
 BLOCKS = ("pipeline/cache/blocks.py", "pipeline/cache/lists.py", "pipeline/cache/whole.py", "pipeline/pieces.py")
 """What makes pieces, but for the tools that have digests of their own."""
 
-PIECE_CHARACTERS = 4_000_000
-"""Text in a row group of the pieces layer: about a million pieces."""
+PIECE_CHARACTERS = 1_000_000
+"""Text in a row group of the pieces layer: about a quarter of a million pieces, which take 140 MB on the way."""
 
 BLAMELESS = (MemoryError, OSError, ImportError, Failure)
 """Errors that no document is to blame for: a missing table must not quarantine a corpus."""

@@ -23,7 +23,7 @@ import multiprocessing
 import resource
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -48,6 +48,9 @@ CORPORA = ("wikitext-2", "lra/imdb", "gutenberg")
 LENGTHS = (1_024, 16_384)
 PIECES_READ = 4_000_000
 """Of each length, if the cache has as many."""
+LONGEST = 200_000
+"""Characters of a document; a longer one is cut. A document is in memory as a whole, so that else the longest book of
+each size would be measured, not the size."""
 JOIN_MEGABYTES = 12_288
 """Memory of a join's process: joining all bonds to the words of both ends holds 10,000,000 words twice."""
 NOTE = "bench.json"
@@ -145,7 +148,18 @@ def mixed(corpora: Sequence[str | Path], limit: int) -> Iterator[Document]:
             del streams[name]
             continue
         given[name] += document.text.count(" ") + 1
-        yield document
+        yield from _parts(document)
+
+
+def _parts(document: Document) -> Iterator[Document]:
+    """The document, or parts of it that end at a line's end where they can."""
+    text, part = document.text, 0
+    while len(text) > LONGEST:
+        cut = text.rfind("\n", LONGEST // 2, LONGEST) + 1 or LONGEST
+        yield replace(document, id=f"{document.id}/{part}", text=text[:cut])
+        text, part = text[cut:], part + 1
+    if text.strip():
+        yield replace(document, id=f"{document.id}/{part}" if part else document.id, text=text)
 
 
 def _write(documents: Iterator[Document], file: Path) -> None:

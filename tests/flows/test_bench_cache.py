@@ -40,6 +40,15 @@ def test_corpora_are_mixed_by_words() -> None:
     assert len(list(bench.mixed(corpora, 10**9))) > len(documents)
 
 
+def test_long_documents_are_cut_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {each.id: each.text for each in bench.mixed([sample_corpus() / "story"], 10**9)}
+    monkeypatch.setattr(bench, "LONGEST", 300)
+    parts = list(bench.mixed([sample_corpus() / "story"], 10**9))
+    assert max(len(each.text) for each in parts) <= 300
+    assert len({each.id for each in parts}) == len(parts) > len(whole)
+    assert "".join(each.text for each in parts) == "".join(whole.values())
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_a_cache_is_made_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
