@@ -62,9 +62,9 @@ ENDS = """FROM bond
           JOIN words q ON q.document = bond.document AND q.index = bond.query
           JOIN words k ON k.document = bond.document AND k.index = bond.key"""
 JOINS = {
-    "tag pairs of arcs": f"""
+    "tag pairs": f"""
         SELECT q.upos AS query, k.upos AS key, count(*) AS bonds {ENDS}
-        WHERE kind = 'dependency' GROUP BY ALL ORDER BY bonds DESC, 1, 2 LIMIT 20""",
+        GROUP BY ALL ORDER BY bonds DESC, 1, 2 LIMIT 20""",
     "antecedents": f"""
         SELECT q.lemma AS pronoun, k.lemma AS antecedent, count(*) AS bonds {ENDS}
         WHERE kind = 'binding' GROUP BY ALL ORDER BY bonds DESC, 1, 2 LIMIT 20""",
