@@ -88,6 +88,9 @@ def preprocess(
     model: Model = None,
     download: Download = False,
     tokenizer: TokenizerFile = None,
+    piece_bonds: Annotated[
+        str, typer.Option(help="Bonds in the pieces layer: none, causal (with --parser prefix), whole.")
+    ] = "none",
     reuse: Annotated[
         Path | None, typer.Option(help="Make other bonds over the words of this cache; nothing is parsed.")
     ] = None,
@@ -110,7 +113,7 @@ def preprocess(
         download_models(parser, model)
     with Display() as display:
         summary = preprocess_with_display(
-            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer, mode), display
+            corpora or [], cache, _settings(workers, shards, parser, model, tokenizer, mode, piece_bonds), display
         )
     write_json(summary, json_file)
     typer.echo(
@@ -234,7 +237,13 @@ def _end(error: BaseException, code: int) -> None:
 
 
 def _settings(
-    workers: int, shards: int, parser: str, model: str | None, tokenizer: Path | None, mode: str | None = None
+    workers: int,
+    shards: int,
+    parser: str,
+    model: str | None,
+    tokenizer: Path | None,
+    mode: str | None = None,
+    piece_bonds: str = "none",
 ) -> "PreprocessSettings":
     from flows.preprocess import PreprocessSettings
     from pipeline.bonds import BondConfig
@@ -247,4 +256,5 @@ def _settings(
         shards=shards,
         workers=workers,
         bonds=mode_config(mode) if mode else BondConfig(),
+        piece_bonds=piece_bonds,
     )

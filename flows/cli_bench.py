@@ -165,6 +165,29 @@ def faults(
 
 
 @bench.command()
+def cache(
+    corpora: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders or globs; none: WikiText-2, IMDb, Gutenberg.")
+    ] = None,
+    words: Annotated[int, typer.Option(help="Words of the corpora to use.", min=1000)] = 10_000_000,
+    parser: Annotated[str, typer.Option(help="prefix or spacy.")] = "prefix",
+    piece_bonds: Annotated[str, typer.Option(help="Bonds in the pieces layer: none, causal, whole.")] = "whole",
+    folder: Annotated[
+        Path | None, typer.Option("--cache", help="Keep the cache here; one that was kept is measured again.")
+    ] = None,
+    data: Annotated[Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora.")] = Path(
+        "../shared/data"
+    ),
+    json_file: Json = None,
+) -> None:
+    """Bytes a word, seconds of queries and joins, pieces a second of the reader, and memory of preprocessing."""
+    from flows.bench.cache import CORPORA, BenchCache, bench_cache
+
+    settings = BenchCache(words=words, parser=parser, piece_bonds=piece_bonds)
+    _end(bench_cache(corpora or [str(data / each) for each in CORPORA], settings, folder), json_file)
+
+
+@bench.command()
 def leak(
     caches: Annotated[list[Path], typer.Argument(help="Folders of caches, a corpus each.")],
     pieces: Annotated[list[int] | None, typer.Option(help="Pieces to fit the probe on; may be said again.")] = None,

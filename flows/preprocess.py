@@ -39,6 +39,8 @@ class PreprocessSettings:
     bonds: BondConfig = field(default_factory=BondConfig)
     layers: tuple[str, ...] = STAGES
     """What to make: words, bonds (with statistics; needs words), pieces."""
+    piece_bonds: str = "none"
+    """Bonds in the pieces layer: none, causal, whole (pipeline.plan.PIECE_BONDS)."""
 
     def __post_init__(self) -> None:
         unknown = set(self.layers) - set(STAGES)
@@ -123,6 +125,7 @@ class _Run:
         self.seconds: dict[str, float] = {}
 
     def run(self, inputs: Sequence[str | Path]) -> Summary:
+        settings = self.settings
         with ExitStack() as server:
             since = perf_counter()
             same = ingest(inputs, self.cache)
@@ -131,7 +134,7 @@ class _Run:
             since = perf_counter()
             # New documents surely need the server: it starts while the tools load.
             wait = None if same else server.enter_context(self._server())
-            plan = plan_of(self.settings.tools, self.settings.bonds, self.settings.layers)
+            plan = plan_of(settings.tools, settings.bonds, settings.layers, settings.piece_bonds)
             missing = [name for name in self._shards() if not made(self.cache, name[1], name[0], plan.layers)]
             if missing:
                 wait = wait or server.enter_context(self._server())

@@ -25,11 +25,11 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from flows.children import end_children, note_child, stopping, watch_parent
 from pipeline.accounts import account_of
 from pipeline.bonds import BondConfig
-from pipeline.cache.digest import digest
+from pipeline.cache.digest import digest, source_digest
 from pipeline.cache.layout import Cache
 from pipeline.errors import Failure, no_room
 from pipeline.plan import Tools, annotator_of, parser_of, tokenizer_of
-from pipeline.stages import Done, bond_shard, made, made_from, parse_shard, piece_shard
+from pipeline.stages import BLOCKS, Done, bond_shard, made, made_from, parse_shard, piece_shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Job:
 def content_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Prefect's name for a task's result: the same whenever the shard would have the same content."""
     job, shard = parameters["job"], parameters["shard"]
-    documents = made_from(job.cache, shard, "pieces", job.layers)
+    documents = made_from(job.cache, shard, "words", job.layers) | {"blocks": source_digest(*BLOCKS)}
     return f"shard-{shard:05d}-{digest({'layers': dict(job.layers), 'from': documents})}"
 
 

@@ -7,7 +7,7 @@ predicted: every place that holds a piece has a target. Letters: B rows, N piece
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -87,7 +87,17 @@ class EpochPlan:
     """Rows of the stream in the order of training: neighbours of one document are seldom in one batch."""
 
 
-def epoch_plan(split: Split, epoch: int, *, length: int, seed: int) -> EpochPlan:
+class Stock(Protocol):
+    """Documents that an epoch goes through: a split in memory, or one on disk (model.reader)."""
+
+    @property
+    def documents(self) -> tuple[str, ...]: ...
+
+    def pieces(self) -> NDArray[np.int64]:
+        """[D]: number of pieces of each document."""
+
+
+def epoch_plan(split: Stock, epoch: int, *, length: int, seed: int) -> EpochPlan:
     """What a seed decides for one epoch."""
     random = np.random.default_rng([seed, epoch])
     documents = random.permutation(len(split.documents))

@@ -113,6 +113,15 @@ class Tokenizer:
         """int32 [N + 2]: begin, the text's ids, end."""
         return np.concatenate([[self.begin], self.encode(text), [self.end]]).astype(np.int32)
 
+    def document_spans(self, text: str) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+        """`document(text)`, and of each piece the characters [begin, end) that it covers; specials cover none.
+
+        A piece of part of a character covers it all.
+        """
+        found = self._model.encode_batch([text], add_special_tokens=False)[0]
+        spans = np.array([(0, 0), *found.offsets, (len(text), len(text))], np.int64)
+        return np.array([self.begin, *found.ids, self.end], np.int32), spans[:, 0], spans[:, 1]
+
     def decode(self, ids: NDArray[np.int32]) -> str:
         """The text that the ids add up to; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(self.piece_bytes[each] for each in ids).decode("utf-8", errors="replace")

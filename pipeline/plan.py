@@ -16,6 +16,11 @@ ANNOTATION = ("pipeline/annotate.py", "pipeline/records.py", "pipeline/bonds/pai
 """What adds features to parsed words."""
 
 
+PIECE_BONDS = ("none", "causal", "whole")
+"""What the pieces layer holds besides pieces: nothing of the parse; for causal models, bonds of closed words with
+earlier ones; for models that read the whole input, words, tags and bonds of the parse."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """Parser, tokenizer and annotator, by name, so that every worker process can load its own."""
@@ -41,8 +46,11 @@ class Plan:
         return {name: (path, self.made[name]) for name, path in self.layers.items()}
 
 
-def plan_of(tools: Tools, bonds: BondConfig, stages: tuple[str, ...]) -> Plan:
-    """The plan for some of the stages words, bonds, pieces. Loads the tools, whose digests it needs."""
+def plan_of(tools: Tools, bonds: BondConfig, stages: tuple[str, ...], piece_bonds: str = "none") -> Plan:
+    """The plan for some of the stages words, bonds, pieces. Loads the tools, whose digests it needs.
+
+    piece_bonds: one of PIECE_BONDS. Errors: ValueError where law 1 forbids what is asked for.
+    """
     layers: dict[str, str] = {"documents": DOCUMENTS}
     made: dict[str, dict[str, object]] = {"documents": {}}
     if "words" in stages:
@@ -53,10 +61,46 @@ def plan_of(tools: Tools, bonds: BondConfig, stages: tuple[str, ...]) -> Plan:
         layers |= paths
         made["bonds"] = made["stats"] = said
     if "pieces" in stages:
-        tokenizer, annotator = tokenizer_of(tools), annotator_of(tools)
-        made["pieces"] = {"tokenizer": tokenizer.digest, "annotator": annotator.digest, "size": tokenizer.size}
-        layers["pieces"] = f"pieces/tokenizer={tokenizer.digest},annotator={annotator.digest}"
+        tokenizer = tokenizer_of(tools)
+        name = {"tokenizer": tokenizer.digest}
+        if piece_bonds != "whole":
+            name["annotator"] = annotator_of(tools).digest
+        if piece_bonds != "none":
+            check_piece_bonds(tools, bonds, stages, piece_bonds)
+            name |= {"words": words, "bonds": str(made["bonds"]["rules"])}
+        made["pieces"] = {**name, "size": tokenizer.size}
+        layers["pieces"] = f"pieces/{','.join(f'{key}={value}' for key, value in name.items())}"
     return Plan(layers=layers, made=made)
+
+
+def check_piece_bonds(tools: Tools, bonds: BondConfig, stages: tuple[str, ...], asked: str) -> None:
+    """Errors: ValueError if pieces cannot have these bonds; for causal pieces, if the bonds may know what follows."""
+    if asked not in PIECE_BONDS:
+        raise ValueError(f"piece_bonds is {asked!r}; give {', '.join(PIECE_BONDS)}")
+    if "bonds" not in stages:
+        raise ValueError("pieces with bonds need them: name the layers words and bonds too, or set piece_bonds to none")
+    if asked == "whole":
+        return
+    if tools.parser != "prefix":
+        raise ValueError(
+            f"the parser {tools.parser} reads on before it says what a word is, so that its bonds leak the future into "
+            "causal pieces; give --parser prefix, or --piece-bonds whole for models that read the whole input"
+        )
+    if tools.annotator is not None:
+        raise ValueError("the prefix parser cuts words by the shipped annotator; leave the annotator out for bonds")
+    if fault := causal_fault(bonds):
+        raise ValueError(
+            f"{fault}, which leaks the future into causal pieces; choose other bonds, or piece_bonds whole"
+        )
+
+
+def causal_fault(bonds: BondConfig) -> str:
+    """Why bonds with earlier words, over words of the prefix parser, may still follow from later ones; empty: never."""
+    if bonds.control:
+        return f"the control {bonds.control} draws from whole sentences"
+    if bonds.mode != "causal":  # all of whose kinds are made so
+        return "the shipped rules weigh whole sentences; --mode causal makes each kind from the words so far"
+    return ""
 
 
 def words_made_by(parser: Parser) -> tuple[str, dict[str, object]]:

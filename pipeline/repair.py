@@ -100,13 +100,14 @@ def _bonds(cache: Cache, shard: int, current: Mapping[str, str]) -> None:
 def _pieces(cache: Cache, shard: int, current: Mapping[str, str]) -> None:
     said = cache.layers().get(current["pieces"], {})
     kept = cache.folder / "tokenizers" / f"{said.get('tokenizer')}.json"
-    tables = cache.folder / "annotators" / f"{said.get('annotator')}.safetensors"
+    # Pieces of the whole text know no annotator; any will do.
+    tables = cache.folder / "annotators" / f"{said['annotator']}.safetensors" if "annotator" in said else None
     for file in (kept, tables):
-        if not file.is_file():
+        if file and not file.is_file():
             raise Failure(f"{file.relative_to(cache.folder)} is missing")
     tokenizer = Tokenizer.load(str(kept))
     annotator = PrefixAnnotator.load(tables, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
-    if (tokenizer.digest, annotator.digest) != (said.get("tokenizer"), said.get("annotator")):
+    if (tokenizer.digest, annotator.digest) != (said.get("tokenizer"), said.get("annotator", annotator.digest)):
         raise Failure("other code than today's made these pieces, or tokenizer and annotator in the cache have changed")
     piece_shard(cache, shard, current, tokenizer, annotator)
 

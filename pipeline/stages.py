@@ -3,7 +3,7 @@
     ingest        inputs → documents/                 (pipeline/ingest.py)
     parse_shard   documents → words/                  parsed and annotated with features
     bond_shard    words → bonds/ and stats/
-    piece_shard   documents → pieces/
+    piece_shard   documents → pieces/                 (with words and bonds, if asked for)
 
 A stage first asks whether its shard is there and made from the same inputs; then it costs nothing. What it does
 otherwise ends in one rename, so it may be killed at any moment and run again.
@@ -13,14 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import process_time, time
 
+import pyarrow as pa
+
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig
-from pipeline.cache.blocks import Annotator, blocks_table
+from pipeline.cache.blocks import Annotator, RowsOf, blocks_table, causal_rows
 from pipeline.cache.digest import source_digest
 from pipeline.cache.layout import DOCUMENTS, STATS_TABLES, Cache, Sidecar
+from pipeline.cache.lists import ParsedInOrder
 from pipeline.cache.read import read_documents_of, read_row_groups, read_words
-from pipeline.cache.schema import BONDS, PIECES, STATS, WORDS
+from pipeline.cache.schema import BONDS, PIECES, PIECES_WITH_BONDS, STATS, WORDS
 from pipeline.cache.tables import bonds_table, sentences, words_table
+from pipeline.cache.whole import whole_rows
 from pipeline.cache.write import ShardWriter
 from pipeline.controls import controlled_bonds
 from pipeline.corpus import Document
@@ -37,8 +41,11 @@ STAGES = ("words", "bonds", "pieces")
 PARSE_CHARACTERS = 400_000
 """Text parsed at once: about 80,000 words, which is also a row group of the words layer. It bounds memory."""
 
-PIECE_CHARACTERS = 4_000_000
-"""Text in a row group of the pieces layer: about a million pieces."""
+BLOCKS = ("pipeline/cache/blocks.py", "pipeline/cache/lists.py", "pipeline/cache/whole.py", "pipeline/pieces.py")
+"""What makes pieces, but for the tools that have digests of their own."""
+
+PIECE_CHARACTERS = 1_000_000
+"""Text in a row group of the pieces layer: about a quarter of a million pieces, which take 140 MB on the way."""
 
 BLAMELESS = (MemoryError, OSError, ImportError, Failure)
 """Errors that no document is to blame for: a missing table must not quarantine a corpus."""
@@ -87,8 +94,22 @@ def made_from(cache: Cache, shard: int, stage: str, layers: Mapping[str, str]) -
             raise ValueError(f"shard {shard} of {layers['words']} is missing or damaged; parse it first")
         inputs |= {"words": words.sha256, "counts": source_digest("pipeline/counts.py")}
     if stage == "pieces":
-        inputs |= {"blocks": source_digest("pipeline/cache/blocks.py", "pipeline/pieces.py")}
+        inputs |= {"blocks": source_digest(*BLOCKS)}
+        if bonded := bonded_layers(layers["pieces"]):
+            bonds = cache.valid(bonded["bonds"], shard, made_from(cache, shard, "bonds", bonded))
+            if bonds is None:
+                raise ValueError(f"shard {shard} of {bonded['bonds']} is missing or damaged; make the bonds first")
+            inputs |= {"bonds": bonds.sha256}
     return inputs
+
+
+def bonded_layers(pieces: str) -> dict[str, str]:
+    """Paths of the words and bonds that a layer of pieces has lists of, as its name says; nothing where it has none."""
+    digests = dict(part.split("=", 1) for part in pieces.rpartition("/")[2].split(","))
+    if "bonds" not in digests:
+        return {}
+    words, rules = digests["words"], digests["bonds"]
+    return {"words": f"words/parser={words}", "bonds": f"bonds/words={words},rules={rules}"}
 
 
 def made(cache: Cache, shard: int, stage: str, layers: Mapping[str, str]) -> Sidecar | None:
@@ -147,20 +168,37 @@ def bond_shard(cache: Cache, shard: int, layers: Mapping[str, str], config: Bond
 def piece_shard(
     cache: Cache, shard: int, layers: Mapping[str, str], tokenizer: Tokenizer, annotator: Annotator
 ) -> Done:
-    """Cut the documents of a shard into pieces with the attributes that law 1 allows; a row a block."""
+    """Cut the documents of a shard into pieces with attributes, and bonds if the layer's name says so; a row a block.
+
+    With an annotator in its name the layer is for causal models: attributes and bonds are what law 1 allows.
+    """
     clock = _Clock("pieces", shard)
     if there := made(cache, shard, "pieces", layers):
         return clock.done(there.counts, reused=True)
     inputs = made_from(cache, shard, "pieces", layers)
-    with ShardWriter(cache, layers["pieces"], shard, PIECES, inputs) as out:
+    rows_of, schema = _rows_of(cache, shard, layers["pieces"], tokenizer, annotator)
+    with ShardWriter(cache, layers["pieces"], shard, schema, inputs) as out:
         out.counts = {"documents": 0, "pieces": 0}
         for batch in batches(read_documents_of(cache, shard), PIECE_CHARACTERS):
-            table, failed = blocks_table(batch, tokenizer, annotator)
+            table, failed = blocks_table(batch, rows_of, schema)
             out.write(table)
             out.quarantined.update(failed)
             pieces = len(table["pieces"].combine_chunks().flatten())
             out.count(documents=len(batch) - len(failed), pieces=pieces)
     return clock.done(out.counts)
+
+
+def _rows_of(
+    cache: Cache, shard: int, layer: str, tokenizer: Tokenizer, annotator: Annotator
+) -> tuple[RowsOf, pa.Schema]:
+    """How a document of the shard becomes rows of the layer, for documents in their order, and the rows' schema."""
+    bonded, causal = bonded_layers(layer), "annotator=" in layer
+    if not bonded:
+        return lambda document: causal_rows(document, tokenizer, annotator), PIECES
+    parsed = ParsedInOrder(cache, shard, bonded["words"], bonded["bonds"], causal=causal)
+    if causal:
+        return lambda each: causal_rows(each, tokenizer, annotator, parsed.of(each.id).lists), PIECES_WITH_BONDS
+    return lambda each: whole_rows(each, tokenizer, parsed.of(each.id)), PIECES_WITH_BONDS
 
 
 def parse_batch(parser: Parser, batch: Sequence[Document]) -> tuple[Words, dict[str, str]]:

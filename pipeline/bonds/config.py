@@ -34,7 +34,7 @@ class BondConfig:
     """How far a pronoun looks back for an antecedent, in sentences before its own."""
     binding_cap: int = 8
     """Most antecedents of one pronoun, the most salient first."""
-    binding_chance: float = 0.0085
+    binding_chance: float = 0.0095
     """Least chance of an antecedent of `he`, `she` and their forms."""
     binding_without: tuple[str, ...] = ()
     """Rules of antecedents that are left out, to see what each is worth: names in BINDING_RULES."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.cache.digest import sha256_of
 from pipeline.errors import Failure
 
-FORMAT = 1
+FORMAT = 2
 DOCUMENTS = "documents"
 STATS_TABLES = ("documents", "sentences", "counts")
 MOST_SHARDS = 100_000

@@ -34,7 +34,7 @@ WORDS = pa.schema(
         ("lemma", pa.string()),
         ("upos", pa.string()),
         ("feats", pa.string()),
-        ("head", pa.int32()),  # index of the head in the document, -1 for a root
+        ("head", pa.int32()),  # words from this one to its head, 0 for a root: the head's index is index + head
         ("relation", pa.string()),
         ("features", pa.uint64()),  # bits of lexicons.features.FEATURES
         ("verb_class", pa.string()),
@@ -70,6 +70,17 @@ PIECES = pa.schema(  # one row a block of 4,096 pieces of a document; all positi
         ("input_tag", pa.list_(pa.uint8())),
         ("key_tag", pa.list_(pa.uint8())),
         ("state", pa.string()),  # JSON: the annotator's state before the block's first piece
+    ]
+)
+
+PIECES_WITH_BONDS = pa.schema(
+    [
+        *PIECES,
+        # Words that a query of the block may ask for, from `first_listed` on, and their bonds, end to end.
+        ("first_listed", pa.int32()),
+        ("bond_count", pa.list_(pa.int32())),
+        ("bond_step", pa.list_(pa.int32())),  # 2n - 1: the key stands n words before its query; 2n: n words after it
+        ("bond_kind", pa.list_(pa.uint8())),  # position in pipeline.records.KINDS
     ]
 )
 

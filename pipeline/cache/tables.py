@@ -24,7 +24,7 @@ def words_table(words: Words) -> pa.Table:
         "lemma": strings_array(words.lemma),
         "upos": _named(words.upos.astype(np.int32), UPOS),
         "feats": strings_array(words.feats),
-        "head": np.where(words.head >= 0, words.head - first, -1).astype(np.int32),
+        "head": np.where(words.head >= 0, words.head - np.arange(len(words)), 0).astype(np.int32),
         "relation": strings_array(words.relation),
         "features": words.features,
         "verb_class": strings_array(words.verb_class),
@@ -41,12 +41,11 @@ def words_of_table(table: pa.Table) -> Words:
     document = _strings(column["document"])
     index, head = column["index"].to_numpy(), column["head"].to_numpy()
     _check_words(document, index, head, *(column[name].to_numpy() for name in ("sentence", "start", "end")))
-    first = np.arange(len(index), dtype=np.int32) - index
     return Words(
         documents=document.values,
         document=document.code,  # documents stand one after the other, so their codes never decrease
         upos=_tags(column["upos"], UPOS),
-        head=np.where(head >= 0, head + first, -1).astype(np.int32),
+        head=np.where(head != 0, head + np.arange(len(head)), -1).astype(np.int32),
         text=_strings(column["text"]),
         lemma=_strings(column["lemma"]),
         feats=_strings(column["feats"]),
@@ -109,12 +108,15 @@ def bonds_of_table(table: pa.Table) -> Bonds:
 
 
 def _check_words(document: Strings, index: Ints, head: Ints, sentence: Ints, start: Ints, end: Ints) -> None:
-    """Whether documents stand one after the other, each with its words counted from 0, heads and spans within it."""
+    """Whether documents stand one after the other, each with its words counted from 0, heads and spans within it.
+
+    head: words from a word to its head, 0 for a root.
+    """
     opens = np.diff(document.code, prepend=-1) != 0
     expected = np.arange(len(index)) - np.maximum.accumulate(np.where(opens, np.arange(len(index)), 0))
     _check((np.diff(document.code) >= 0).all() and np.array_equal(index, expected), "words are not in their order")
     size = np.bincount(document.code, minlength=len(document.values))[document.code]
-    _check(((head >= -1) & (head < size) & (head != index)).all(), "a head lies outside its document")
+    _check(((index + head >= 0) & (index + head < size)).all(), "a head lies outside its document")
     climbs = np.where(opens, sentence, np.diff(sentence, prepend=0))
     _check((climbs >= 0).all(), "sentences are not in their order")
     _check(((start >= 0) & (start <= end)).all(), "a word ends before it starts")

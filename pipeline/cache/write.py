@@ -18,8 +18,13 @@ from pipeline.cache.layout import Cache, Sidecar, temporary, write_sidecar
 ZSTD_LEVEL = 3
 """zstd's own default; level 9 saves 3% and costs four times as long."""
 
-DELTA = {"sentence", "index", "start", "end", "first", "block"}
-"""Integer columns that climb: their differences pack into a few bits each."""
+CLIMBING = {"sentence", "index", "start", "end", "first", "block", "first_word", "last_word", "closed_word"}
+"""Integer columns, or lists of integers, that climb: their differences pack into a few bits each."""
+
+SPREAD = {"sentence_start", "pieces", "input_tag", "key_tag", "query", "key", "bond_step", "bond_kind"}
+"""Integers of many values, or of few that follow no pattern: with their first bytes put together, then their second
+ones and so on, zstd can tell frequent bytes from rare ones. The codes of a dictionary are bits, which it cannot read.
+"""
 
 
 class ShardWriter:
@@ -39,14 +44,14 @@ class ShardWriter:
         self._schema, self._made_from, self._rows = schema, dict(made_from), 0
 
     def __enter__(self) -> "ShardWriter":
-        delta = [field.name for field in self._schema if field.name in DELTA and pa.types.is_integer(field.type)]
+        encoding = encodings(self._schema)
         self._writer = pq.ParquetWriter(
             self._beside,
             self._schema,
             compression="zstd",
             compression_level=ZSTD_LEVEL,
-            use_dictionary=[field.name for field in self._schema if field.name not in delta],
-            column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+            use_dictionary=[name for name, said in encoding.items() if said is None],
+            column_encoding={name: said for name, said in encoding.items() if said},
         )
         return self
 
@@ -92,6 +97,20 @@ class ShardWriter:
 
 def _holds(file: Path, sha256: str) -> bool:
     return file.is_file() and sha256_of(file) == sha256
+
+
+def encodings(schema: pa.Schema) -> dict[str, str | None]:
+    """How each column is written, by its path in the file; None: by a dictionary."""
+    found: dict[str, str | None] = {}
+    for field in schema:
+        is_list = pa.types.is_list(field.type)
+        integers = pa.types.is_integer(field.type.value_type if is_list else field.type)
+        # Parquet knows a list by the path to its values; it takes no notice of a path that it does not know.
+        path = f"{field.name}.list.element" if is_list else field.name
+        climbs = "DELTA_BINARY_PACKED" if field.name in CLIMBING else None
+        spread = "BYTE_STREAM_SPLIT" if field.name in SPREAD else None
+        found[path] = (climbs or spread) if integers else None
+    return found
 
 
 def _sync(file: Path) -> None:

@@ -7,14 +7,16 @@ import signal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cache.digest import digest, shard_of, source_digest
 from pipeline.cache.layout import Cache
 from pipeline.cache.lock import writing
 from pipeline.cache.read import check_columns, read_row_groups
+from pipeline.cache.schema import BONDS, PIECES, WORDS
 from pipeline.cache.verify import verify
-from pipeline.cache.write import ShardWriter
+from pipeline.cache.write import ShardWriter, encodings
 from pipeline.errors import Failure
 
 SCHEMA = pa.schema([("word", pa.string()), ("start", pa.int32())])
@@ -124,8 +126,8 @@ def test_create_keeps_the_number_of_shards_and_touches_no_other_folder(cache: Ca
         Cache.open(tmp_path / "letters")
 
 
-DAMAGED = ["", "[]", "{", '{"format": 1}', '{"format": 1, "shards": "many"}', "\x00\xff", "[" * 100_000,
-           '{"format": 1, "shards": true}', '{"format": 1, "shards": 1000000000000}']  # fmt: skip
+DAMAGED = ["", "[]", "{", '{"format": 2}', '{"format": 2, "shards": "many"}', "\x00\xff", "[" * 100_000,
+           '{"format": 2, "shards": true}', '{"format": 2, "shards": 1000000000000}']  # fmt: skip
 
 
 @pytest.mark.parametrize("said", DAMAGED, ids=lambda said: ascii(said)[:30])
@@ -168,6 +170,25 @@ def test_a_second_writer_is_refused_by_name_until_the_first_is_dead(cache: Cache
     left.touch()
     with writing(cache):
         assert not left.exists()
+
+
+def test_every_column_is_written_as_its_values_ask(tmp_path: Path) -> None:
+    """Parquet passes over an encoding for a path that it does not know: what was asked for must be what is there."""
+    cache = Cache.create(tmp_path, shards=1)
+    for schema in (BONDS, PIECES, WORDS):
+        rows = pa.table({name: [_value(schema.field(name).type)] * 64 for name in schema.names}, schema=schema)
+        with ShardWriter(cache, "layer", 0, schema, {}) as out:
+            out.write(rows)
+        group = pq.read_metadata(cache.file("layer", 0)).row_group(0)
+        written = {group.column(place).path_in_schema: group.column(place) for place in range(group.num_columns)}
+        for path, said in encodings(schema).items():
+            assert (said or "RLE_DICTIONARY") in written[path].encodings, path
+
+
+def _value(type_: pa.DataType) -> object:
+    if pa.types.is_list(type_):
+        return [_value(type_.value_type)] * 3
+    return 1 if pa.types.is_integer(type_) else "a"
 
 
 def test_digests_change_with_what_they_name() -> None:

@@ -34,17 +34,17 @@ def same_words(one: Words, other: Words) -> bool:
     return one.documents == other.documents and words_table(one).equals(words_table(other))
 
 
-def test_words_are_rows_with_heads_counted_in_their_document() -> None:
+def test_words_are_rows_with_heads_counted_from_themselves() -> None:
     rows = words_table(TWO).to_pylist()
     told = [(row["document"], row["sentence"], row["index"], row["text"], row["upos"], row["head"]) for row in rows]
     assert told == [
         ("d0", 0, 0, "She", "PRON", 1),
-        ("d0", 0, 1, "slept", "VERB", -1),
+        ("d0", 0, 1, "slept", "VERB", 0),
         ("d1", 0, 0, "Anna", "PROPN", 1),
-        ("d1", 0, 1, "sang", "VERB", -1),
-        ("d1", 1, 2, "She", "PRON", 3),
-        ("d1", 1, 3, "smiled", "VERB", -1),
-        ("d1", 1, 4, "then", "ADV", 3),
+        ("d1", 0, 1, "sang", "VERB", 0),
+        ("d1", 1, 2, "She", "PRON", 1),
+        ("d1", 1, 3, "smiled", "VERB", 0),
+        ("d1", 1, 4, "then", "ADV", -1),
     ]
 
 

@@ -232,3 +232,15 @@ def test_plain_duckdb_reads_the_cache_with_nothing_of_ours(cache: Cache) -> None
     assert {"It", "fell"} in [{*row[:2]} for row in arcs]
     assert kinds
     assert all(in_lists == in_stats for _, in_lists, in_stats in kinds)
+
+
+def test_documents_of_words_and_bonds_read_as_strings(tmp_path: Path) -> None:
+    """They are an enumeration, so that joins are cheap; whoever asks does not notice."""
+    cache = cache_of(tmp_path)
+    with open_cache(cache) as connection:
+        ask = lambda query: connection.sql(query).fetchall()  # noqa: E731
+        names = [name for (name,) in ask("SELECT DISTINCT document FROM words ORDER BY document")]
+        assert names == sorted(name for (name,) in ask("SELECT DISTINCT id FROM documents"))
+        assert ask("SELECT count(*) FROM words WHERE document = 'nobody'") == [(0,)]
+        assert ask("SELECT count(*) > 0 FROM words WHERE document LIKE '%bench%'") == [(True,)]
+        assert ask("SELECT count(DISTINCT id) FROM bond JOIN documents ON id = document") == [(len(names),)]

@@ -1,0 +1,51 @@
+"""Pieces for models that may read the whole input: words, tags and sentences of the parse, for all pieces of a word.
+
+Nothing here is for a causal model: a piece is told its whole word. Every word is closed from the first piece on.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.cache.blocks import BLOCK, document_rows, listed_columns
+from pipeline.cache.lists import DocumentWords
+from pipeline.corpus import Document
+from pipeline.pieces import Tokenizer
+from pipeline.prefix.state import NO_TAG
+
+Ints = NDArray[np.int64]
+
+
+def whole_rows(document: Document, tokenizer: Tokenizer, words: DocumentWords) -> pa.Table:
+    """The blocks of a document, in the schema of the pieces layer with bonds; `state` is empty.
+
+    Words and pieces meet by the characters that they cover, so that any tokenizer will do.
+    """
+    ids, begin, end = tokenizer.document_spans(document.text)
+    count, ends = len(words.start), np.maximum.accumulate(words.end)
+    last = np.searchsorted(words.start, end) - 1
+    first = np.minimum(np.searchsorted(ends, begin, side="right"), count - 1)
+    inside = (first <= last) & (begin < end)
+    first, last = np.where(inside, first, last), np.maximum.accumulate(last)
+    tags = np.append(words.upos, NO_TAG)  # -1, for no word yet, finds the last entry
+    columns: dict[str, NDArray[Any]] = {
+        "pieces": ids,
+        "first_word": first.astype(np.int32),
+        "last_word": last.astype(np.int32),
+        "closed_word": np.full(len(ids), count, np.int32),
+        "sentence_start": _sentence_starts(words.sentence, last),
+        "input_tag": np.where(inside, tags[last], NO_TAG).astype(np.uint8),
+        "key_tag": tags[last].astype(np.uint8),
+    }
+    starts = np.arange(0, len(ids), BLOCK)
+    asked = np.maximum(last[starts], 0), last[np.minimum(starts + BLOCK, len(ids)) - 1] + 1
+    listed = listed_columns(words.lists, *asked)
+    return document_rows(document, columns, [""] * len(starts), listed)
+
+
+def _sentence_starts(sentence: NDArray[np.int32], last: Ints) -> NDArray[np.int32]:
+    """int32 [N]: the first piece whose last word is of the same sentence; 0 before any word."""
+    of_piece = np.append(sentence, 0)[last]  # before any word: of the first sentence
+    return np.searchsorted(of_piece, of_piece).astype(np.int32)
