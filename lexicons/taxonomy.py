@@ -19,8 +19,11 @@ DEEPEST = 24
 
 def common(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int32]:
     """The nearest node at or above both, int32 [P], of each pair of nodes [P]; -1 where either is -1."""
-    distinct, place = np.unique(np.concatenate([one, other]), return_inverse=True)
-    path = _paths(distinct.astype(np.int32))
+    asked = np.concatenate([one, other])
+    present = np.zeros(len(_columns()["parent"]) + 1, dtype=bool)  # the last place is that of -1
+    present[asked] = True
+    distinct, place = np.flatnonzero(present).astype(np.int32), (np.cumsum(present) - 1)[asked]
+    path = _paths(np.where(distinct < len(present) - 1, distinct, -1))
     ours, theirs = path[:, place[: len(one)]], path[:, place[len(one) :]]
     together = np.logical_and.accumulate((ours == theirs) & (ours >= 0), axis=0).sum(axis=0)
     met = ours[np.maximum(together - 1, 0), np.arange(len(one))]

@@ -18,7 +18,7 @@ from lexicons.features import GENDER_BITS, implied, mask, names
 from lexicons.morphology import unknown_noun
 from lexicons.pronouns import Pronoun, pronoun, pronoun_of
 from lexicons.upos import UPOS_INDEX
-from pipeline.records import Strings, Words
+from pipeline.records import Strings, Words, distinct
 
 Bits = NDArray[np.uint64]
 
@@ -104,7 +104,7 @@ def _named_entry(form: str, lemma: str, feats: str) -> tuple[str, Pronoun | None
 
 def _semantic(words: Words) -> Bits:
     """WordNet's features of lemma and tag; what the make of a noun says where WordNet is silent."""
-    pair, which = np.unique(words.lemma.code.astype(np.int64) * 32 + words.upos, return_inverse=True)
+    pair, which = distinct(words.lemma.code.astype(np.int64) * 32 + words.upos, len(words.lemma.values) * 32)
     lemmas = [words.lemma.values[code] for code in (pair // 32).tolist()]
     tags = (pair % 32).astype(np.uint8)
     features = wordnet.semantic(lemmas, tags)

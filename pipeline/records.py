@@ -151,3 +151,10 @@ def no_words() -> Words:
         upos=np.empty(0, np.uint8), feats=nothing, head=none, relation=nothing,
         features=np.empty(0, np.uint64), verb_class=nothing,
     )  # fmt: skip
+
+
+def distinct(code: NDArray[np.integer], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """np.unique(code, return_inverse=True) for codes in 0 … size − 1, by counting: O(E + size)."""
+    present = np.zeros(size, dtype=bool)
+    present[code] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[code]

@@ -94,11 +94,14 @@ def _prepositions(words: Words) -> Strings:
     lemma = Strings.of(value.casefold() for value in words.lemma.values)
     code = lemma.code[words.lemma.code].astype(np.int64) + 1 if len(words) else np.zeros(0, np.int64)
     width = len(lemma.values) + 1
-    pair = np.where(first >= 0, code[first] * width + np.where(double, code[after], 0), 0)
-    distinct, which = np.unique(np.append(0, pair), return_inverse=True)  # 0 comes first: no preposition
+    marked = np.flatnonzero(first >= 0)
+    pair = code[first[marked]] * width + np.where(double, code[after], 0)[marked]
+    found, place = np.unique(np.append(0, pair), return_inverse=True)  # 0 comes first: no preposition
+    which = np.zeros(len(words) + 1, np.int32)
+    which[marked + 1] = place[1:]
     spelt = ("", *lemma.values)
-    values = tuple(f"{spelt[p // width]} {spelt[p % width]}".strip() for p in distinct.tolist())
-    column = canonical(Strings(which.astype(np.int32), values))  # frames choose in this order: it must not hang on
+    values = tuple(f"{spelt[p // width]} {spelt[p % width]}".strip() for p in found.tolist())
+    column = canonical(Strings(which, values))  # frames choose in this order: it must not hang on
     return Strings(column.code[1:], column.values)  # what else is in the shard; "" is the first in any alphabet
 
 

@@ -16,7 +16,7 @@ from lexicons import taxonomy, wordnet
 from lexicons.upos import UPOS_INDEX
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.pairs import Pairs, make_bonds, ranges, run_start
-from pipeline.records import Bonds, Strings, Words
+from pipeline.records import Bonds, Strings, Words, distinct
 
 NOUNS = (UPOS_INDEX["NOUN"], UPOS_INDEX["PROPN"])
 NO_WORDS = {"unk", "<unk>"}
@@ -59,10 +59,12 @@ def _repeated(words: Words, lemma: Strings, mention: NDArray[np.int64], config: 
 
 def _related(words: Words, lemma: Strings, mention: NDArray[np.int64], config: BondConfig) -> Pairs:
     """Pairs of common nouns with different lemmas whose similarity reaches the threshold, among the nearest SCAN."""
-    known, code = np.unique(lemma.code, return_inverse=True)
+    noun = mention[words.upos[mention] == UPOS_INDEX["NOUN"]]
+    known, code = distinct(lemma.code[noun], len(lemma.values))
     lemmas = [lemma.values[one] for one in known.tolist()]
-    node = wordnet.nodes(lemmas, np.full(len(lemmas), UPOS_INDEX["NOUN"], np.uint8))[code]
-    noun = mention[(words.upos[mention] == UPOS_INDEX["NOUN"]) & (node[mention] >= 0)]
+    node = np.full(len(words), -1, np.int32)
+    node[noun] = wordnet.nodes(lemmas, np.full(len(lemmas), UPOS_INDEX["NOUN"], np.uint8))[code]
+    noun = noun[node[noun] >= 0]
     stop = np.searchsorted(noun, words.sentence_first()[noun])  # earlier sentences only
     begin = np.searchsorted(noun, np.searchsorted(words.document, words.document[noun]))
     owner, place = ranges(np.maximum(stop - SCAN, begin), stop)

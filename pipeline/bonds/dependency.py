@@ -33,8 +33,8 @@ from pipeline.bonds.chance import (
 )
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.kin import KIN, kin_of, tree_of
-from pipeline.bonds.pairs import best, distinct, make_bonds
-from pipeline.records import Bonds, Strings, Words, concatenate_strings
+from pipeline.bonds.pairs import best, make_bonds
+from pipeline.records import Bonds, Strings, Words, concatenate_strings, distinct
 
 WAY = {kin: number for number, kin in enumerate(KIN)}
 

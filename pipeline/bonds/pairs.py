@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.records import KINDS, Bonds, Strings, concatenate_strings
+from pipeline.records import KINDS, Bonds, Strings, concatenate_strings, distinct
 
 Rows = NDArray[np.int32]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -54,13 +54,6 @@ def first_child(parent: NDArray[np.integer], members: NDArray[np.bool_]) -> Rows
     rows = np.flatnonzero(members & (parent >= 0))[::-1]  # backwards: the first child is written last and stays
     found[parent[rows]] = rows
     return found
-
-
-def distinct(code: NDArray[np.integer], size: int) -> Pairs:
-    """np.unique(code, return_inverse=True) for codes in 0 … size − 1, by counting: O(E + size)."""
-    present = np.zeros(size, dtype=bool)
-    present[code] = True
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[code]
 
 
 def nearest(query: NDArray[np.integer], key: NDArray[np.integer], cap: int) -> NDArray[np.int64]:

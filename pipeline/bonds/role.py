@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from lexicons.restriction import Restriction
 from pipeline.bonds.arguments import Arguments, arguments_of
 from pipeline.bonds.config import BondConfig
-from pipeline.bonds.pairs import distinct, make_bonds, nearest, ranges, run_start
+from pipeline.bonds.pairs import make_bonds, nearest, ranges, run_start
 from pipeline.bonds.readings import NO_RULE, Reading, Rule, numbered_rules, readings_of
-from pipeline.records import Bonds, Strings, Words
+from pipeline.records import Bonds, Strings, Words, distinct
 
 
 def role_bonds(words: Words, config: BondConfig) -> Bonds:

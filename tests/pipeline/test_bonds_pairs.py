@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.bonds.pairs import children, distinct, first_child, make_bonds, merge, nearest, ranges, run_start
-from pipeline.records import Strings
+from pipeline.bonds.pairs import children, first_child, make_bonds, merge, nearest, ranges, run_start
+from pipeline.records import Strings, distinct
 
 integers = st.lists(st.integers(0, 9), max_size=20)
 

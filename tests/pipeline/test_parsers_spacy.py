@@ -188,5 +188,5 @@ def test_real_articles_keep_the_contract(valency_data: Path, parser: SpacyParser
 @pytest.mark.slow
 def test_the_shipped_model_is_as_good_as_when_it_was_made(valency_data: Path, parser: SpacyParser) -> None:
     scores = score_parser(parser, valency_data / "ud_english_ewt" / "en_ewt-ud-test.conllu")
-    measured = {"words": 99.18, "sentences": 86.57, "upos": 94.68, "lemma": 95.67, "uas": 85.37, "las": 82.52}
+    measured = {"words": 99.18, "sentences": 86.71, "upos": 95.02, "lemma": 95.78, "uas": 86.61, "las": 84.06}
     assert {name: scores[name] for name in measured} == pytest.approx(measured, abs=0.1)
