@@ -26,6 +26,8 @@ CUT = re.compile("(?<=[!-~]) (?=[!-~])")
 """A space between two visible characters. Byte-level BPE with GPT-2's expression cuts before each (nothing that it
 takes for one word has a space behind a character that is none), so that what stands between two of them is encoded
 alone."""
+LONGEST_KEPT = 32
+"""Characters of a word whose ids are kept: text of other scripts is seldom cut, and would be kept whole."""
 REMEMBERED = 200_000
 """Words whose ids are kept, about 40 MB; once so many are known, others are encoded whenever they are met."""
 
@@ -98,11 +100,13 @@ class Tokenizer:
         first, *words = CUT.split(text)
         table, fresh = self._words, [*set(words).difference(self._words)]
         met = dict(zip(fresh, map(tuple, self._encode([f" {word}" for word in fresh])), strict=True))
+        known = table  # nothing is ever taken out: another thread may be about to look it up
+        short = {word: ids for word, ids in met.items() if len(word) <= LONGEST_KEPT}
         if len(table) < REMEMBERED:
-            table.update(met)
-        else:  # nothing is ever taken out: another thread may be about to look it up
-            table = {word: met.get(word) or table[word] for word in set(words)}
-        ids = chain(self._encode([first])[0], chain.from_iterable(map(table.__getitem__, words)))
+            table.update(short)
+        if len(table) >= REMEMBERED or len(short) < len(met):
+            known = {word: met[word] if word in met else table[word] for word in set(words)}
+        ids = chain(self._encode([first])[0], chain.from_iterable(map(known.__getitem__, words)))
         return np.fromiter(ids, np.int32)
 
     def _encode(self, texts: list[str]) -> list[list[int]]:

@@ -98,7 +98,7 @@ def view_files(cache: Cache, layers: Collection[str] = LAYERS) -> dict[str, list
 
 
 def _there(cache: Cache, layer: str) -> list[str]:
-    return [str(sound(cache, layer, shard)) for shard, file in enumerate(cache.files(layer)) if file.exists()]
+    return [str(sound(cache, layer, shard)) for shard in range(cache.shards)]
 
 
 def shard_rows(cache: Cache) -> list[tuple[str, int, int, int]]:

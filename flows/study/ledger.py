@@ -30,7 +30,7 @@ class Ended:
 
     run: StudyRun
     line: dict[str, Any]
-    leak: "Future[tuple[bool, float]] | None"
+    leak: "Future[tuple[bool, float | None]] | None"
     certificate: "Future[dict[str, Any]] | None"
     told: "Future[dict[str, Leak]]"
 
@@ -105,12 +105,20 @@ class Ledger:
 
     def _settle(self, some: Sequence[Ended]) -> None:
         stage, runs = self._stage
+        failed: tuple[str, Exception] | None = None
         for ended in some:
             self._waiting.remove(ended)
-            fill_in(ended, self.place)
+            try:
+                fill_in(ended, self.place)
+            except Exception as error:  # the others' lines first
+                failed = failed or (ended.run.name, error)
+                continue
             append_line(self.file, ended.line)
             self.lines[ended.run.name] = ended.line
             self.on_line(stage, sum(run.name in self.lines for run in runs), len(runs), ended.line)
+        if failed:
+            name, why = failed
+            raise Failure(f"{name} could not be measured ({why}); run the study again: what has a line stays") from why
 
 
 def fill_in(ended: Ended, place: Place) -> None:

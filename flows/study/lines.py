@@ -46,11 +46,11 @@ def read_lines(file: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     text = file.read_text(encoding="utf-8")
-    whole = text.splitlines()
+    whole = text.removesuffix("\n").split("\n") if text else []
     lines = {}
-    for number, text in enumerate(whole, start=1):
+    for number, one in enumerate(whole, start=1):
         try:
-            line = json.loads(text)
+            line = json.loads(one)
             lines[line["run"]] = line
         except (ValueError, KeyError, TypeError) as error:
             if number < len(whole):
@@ -59,7 +59,9 @@ def read_lines(file: Path) -> dict[str, dict[str, Any]]:
                 ) from error
             whole.pop()
     if text != (mended := "".join(f"{line}\n" for line in whole)):  # else the next line would be glued to the last
-        file.write_text(mended, encoding="utf-8")
+        beside = file.with_suffix(".tmp")
+        beside.write_text(mended, encoding="utf-8")
+        beside.replace(file)
     return lines
 
 

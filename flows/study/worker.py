@@ -1,5 +1,6 @@
 """The processes of a study: one a device, which trains what it is sent, and some on the CPU, which measure leaks."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,7 +84,7 @@ def weights_file(place: Place, run: StudyRun) -> Path:
     return place.weights / f"{run.name.replace('/', '__')}.safetensors"
 
 
-def leak_of(run: StudyRun, place: Place) -> tuple[bool, float]:
+def leak_of(run: StudyRun, place: Place) -> tuple[bool, float | None]:
     """Law 1 on a trained model: whether it is leak-free, and the largest relative change of a logit."""
     torch.set_num_threads(1)
     cache, recipe = place.caches[run.corpus], run.recipe
@@ -101,7 +102,7 @@ def leak_of(run: StudyRun, place: Place) -> tuple[bool, float]:
         closers=tokenizer.encode('."\n').tolist(),
         stored=stored,
     )
-    return found.leak_free, found.max_change
+    return found.leak_free, found.max_change if math.isfinite(found.max_change) else None
 
 
 def certificate_of(run: StudyRun, place: Place, config: CertificateConfig) -> dict[str, Any]:
@@ -114,7 +115,8 @@ def certificate_of(run: StudyRun, place: Place, config: CertificateConfig) -> di
     documents = drawn(splits_of(cache, recipe.control, recipe.leaky)["validation"], config)
     change = change_of(cache, recipe.control, recipe.leaky)
     reader = annotator_of(cache)
-    return certify(decoder, recipe, tokenizer, reader, documents, change=change, seed=config.seed).to_json()
+    found = certify(decoder, recipe, tokenizer, reader, documents, change=change, seed=config.seed)
+    return found.to_json() | {"recipe": settings_digest(recipe)}
 
 
 def leaks_told(cache: Path, recipe: Recipe, attributes: Sequence[str], config: MeterConfig) -> dict[str, Leak]:

@@ -77,7 +77,7 @@ def load_study(file: Path) -> Study:
 def read_lines(file: Path) -> list[Run]:
     """The runs of a file, in its order; an empty line is nothing."""
     runs: dict[str, tuple[int, Run]] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         run = read_line(line, f"{file.name}, line {number}")

@@ -106,9 +106,11 @@ class Run:
         """Whether a process that received only the past said all that the whole documents gave. Its certificate's
         numbers count, not its word."""
         said = self.certificate or {}
-        same = all(said.get(name) == said.get(f"{name}_streamed") for name in ("attributes", "keys"))
+        same = all(said.get(name) and said[name] == said.get(f"{name}_streamed") for name in ("attributes", "keys"))
+        counted = all(isinstance(said.get(name), int) and said[name] > 0 for name in ("documents", "pieces"))
         difference = said.get("max_difference")
-        return said.get("certified") is True and same and difference is not None and difference <= MOVED
+        small = isinstance(difference, float | int) and 0 <= difference <= MOVED
+        return said.get("certified") is True and said.get("first_break") is None and same and counted and small
 
     @property
     def uncertified(self) -> bool:

@@ -1,9 +1,10 @@
 """The streaming certificate: a run replayed piece by piece in a process that receives only the past.
 
 One side is teacher-forced: attributes as the cache stores them, the keys that each query may read, float64 logits, all
-of a whole document at once, as in training. The other is a process (model.evaluate.streaming) that is sent one piece
-at a time, makes the attributes by the annotator's `step`, the keys from these, the logits from both, and answers before
-it gets the next. What it cannot know it cannot use: if all it says is what the whole document gave, nothing was future.
+of a document's beginning at once, as in training; what would leak only behind it is left to model.evaluate.leak. The
+other is a process (model.evaluate.streaming) that is sent one piece at a time, makes the attributes by the annotator's
+`step`, the keys from these, the logits from both, and answers before it gets the next. What it cannot know it cannot
+use: if all it says is what the whole document gave, nothing was future.
 """
 
 import copy

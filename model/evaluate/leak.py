@@ -88,7 +88,7 @@ def measure_leak(
             tried += 1
             for ending, changed in _endings(ids, t, other, closers, exact.vocabulary, random):
                 change, found = differences(base, observe(exact, changed, reader.annotate(changed)), t)
-                max_change = max(max_change, change)
+                max_change = float(np.maximum(max_change, change))  # what is no number stays so
                 violations += [f"document {number}, {ending} after piece {t}: another {said}" for said in found]
     first = violations[0] if violations else None
     return LeakResult(leak_free=first is None, max_change=max_change, cuts=tried, first_violation=first)

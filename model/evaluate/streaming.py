@@ -151,7 +151,8 @@ class Stream:
         self.process = spawn.Process(target=serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()  # ours alone stays open: if the process dies, reading from it ends
-        self.connection.send(self.setup)
+        with suppress(OSError):  # if it is gone, `read` says why
+            self.connection.send(self.setup)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -164,12 +165,14 @@ class Stream:
         self.connection.close()
 
     def begin(self, seed: int) -> None:
-        self.connection.send(Begin(seed))
+        with suppress(OSError):
+            self.connection.send(Begin(seed))
 
     def read(self, piece: int) -> Answer:
         """Send one piece and wait for what is said of it. Errors: Failure if the process fails."""
         try:
-            self.connection.send(piece)
+            with suppress(OSError):  # what it said last may still lie here
+                self.connection.send(piece)
             said = self.connection.recv()
         except (EOFError, OSError):
             raise Failure("the process that replays the run died; is there enough memory? Run it again") from None

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexicons.restriction import Restriction
+from lexicons.upos import UPOS_INDEX
 from lexicons.verbnet import class_frames
 from pipeline.bonds.agreement import agree
 from pipeline.bonds.arguments import arguments_of
@@ -26,8 +27,8 @@ from pipeline.bonds.binding import antecedents, binding_bonds
 from pipeline.bonds.clauses import clauses
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.mentions import mentions
-from pipeline.bonds.nominals import Nominals, nominals
-from pipeline.bonds.pairs import Pairs, make_bonds, nearest, ranges
+from pipeline.bonds.nominals import OBLIQUE, POSSESSOR, Nominals, nominals
+from pipeline.bonds.pairs import Pairs, first_child, make_bonds, nearest, ranges
 from pipeline.bonds.salience import sexed_pronouns
 from pipeline.records import Bonds, Strings, Words, concatenate_strings
 
@@ -42,12 +43,17 @@ def blocked_bonds(words: Words, config: BondConfig) -> Bonds:
     phrases, named = nominals(words, said), mentions(words)
     parts = [_refused(words)]
     free = replace(config, binding_without=("local domain", "command"))
+    own = first_child(words.head, words.lemma.isin(["own"]))[np.maximum(phrases.governor, 0)] >= 0
+    # not under B (Reinhart & Reuland 1993): "took the book with her", "his own boss"
+    exempt = (phrases.function == OBLIQUE) | ((phrases.function == POSSESSOR) & own)
     every = antecedents(words, said, phrases, named, free)
     for rule, skipped in (("B", "command"), ("C", "local domain")):
         allowed = antecedents(words, said, phrases, named, replace(config, binding_without=(skipped,)))
         cut = ~np.isin(_number(words, every.query, every.key), _number(words, allowed.query, allowed.key))
-        # later nouns of `it` and `they` are left out for want of evidence, not by principle C
-        cut &= (every.key < every.query) | sexed_pronouns(words)[every.query]
+        if rule == "C":  # later nouns of `it` and `they` are left out for want of evidence, not by principle C
+            cut &= (every.key < every.query) | sexed_pronouns(words)[every.query]
+        else:
+            cut &= ~exempt[every.query]
         query, key = every.query[cut], every.key[cut]
         parts.append((query, key, _principle(phrases, rule, query)))
     query, key = _unbound(words, phrases, named.name, config)
@@ -82,6 +88,9 @@ def _unbound(words: Words, phrases: Nominals, names: NDArray[np.bool_], config: 
     query, key = query[good], key[good]
     bound = binding_bonds(words, replace(config, binding_without=("salience",)))
     free = ~np.isin(_number(words, query, key), _number(words, bound.query, bound.key))
+    # without a binder it is exempt (Pollard & Sag 1992); a pronoun, as binder or beside it, may be any of the others
+    free &= np.isin(query, bound.query) & phrases.named[key]
+    free &= ~np.isin(query, bound.query[~phrases.named[bound.key]])
     return query[free], key[free]
 
 
@@ -102,7 +111,8 @@ def _refused(words: Words) -> tuple[Rows, Rows, Strings]:
         bits = arguments.features[rows]
         refused = ~np.logical_or.reduce([restriction.allows(bits) for _, restriction in slots])
         code[rows[refused]] = texts.setdefault(slots[0][0], len(texts))
-    cut = np.flatnonzero(code >= 0)
+    # what WordNet knows of one bearer of a name says nothing of the others: Hudson is not the river
+    cut = np.flatnonzero((code >= 0) & (words.upos[arguments.filler] != UPOS_INDEX["PROPN"]))
     return arguments.verb[cut], arguments.filler[cut], Strings(code[cut].astype(np.int32), tuple(texts))
 
 

@@ -155,7 +155,7 @@ def _local(words: Words, query: Rows, key: Rows) -> Mask:
     owns = np.array([entry is not None and entry.kind == "possessive" for entry in known], dtype=bool)[form.code]
     ours, theirs = words.head[query], words.head[key]
     together = (ours >= 0) & (ours <= query) & (ours == theirs) & ~owns[query] & ~owns[key]
-    local: Mask = together | ((ours == key) & ~owns[query])
+    local: Mask = together | ((ours == key) & ~owns[query]) | ((theirs == query) & ~owns[key])
     return local
 
 

@@ -6,7 +6,7 @@ Dependencies (Schuster & Manning 2016) and one step further:
 · the object of a control verb is it, or else its subject: "told him to **leave**", "wants to **leave**" (`xcomp`);
 · participles take the noun they modify: "the man **giving** books", "the book **given** away" (`acl`);
 · non-finite adverbial clauses take the subject of their clause: "he left to **buy** books" (`advcl`).
-"Promise", which gives its own subject away although it has an object, is misread.
+"Promise" and its like give their own subject away although they have an object.
 """
 
 from collections.abc import Iterable
@@ -56,7 +56,8 @@ def clauses(words: Words) -> Clauses:
 
     controlled = free & relation.isin(["xcomp"])
     object_ = first_child(head, words.relation.isin(["obj", "iobj"]))
-    via_object = controlled & (object_[head] >= 0)
+    giving = words.lemma.isin(["promise", "threaten", "vow"])  # the subject stays: "John promised Mary to help her"
+    via_object = controlled & (object_[head] >= 0) & ~giving[head]
     subject[via_object] = object_[head[via_object]]
     subject[modifier] = head[modifier]
 

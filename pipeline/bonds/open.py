@@ -2,9 +2,10 @@
 
 Query = the word in that position, key = an earlier word of its sentence that is still open there. What is open at word
 i is a function of the words before it and of the arcs whose two ends both stand before it, for these are closed by
-then; of i itself it asks nothing but whether a sentence or paragraph begins. So the words that are open at i may be
-told to a causal model before it sees i. With a tree parser that promise is only formal: its trees have seen the whole
-sentence. `--parser prefix` joins words left to right and keeps it (the mode `causal`); the rule is the same.
+then; of i itself it asks nothing but whether a sentence or paragraph begins. Whether one begins is known at i's first
+piece and not before: until then, only the words open if the sentence goes on may be told. With a tree parser that
+promise is only formal: its trees have seen the whole sentence. `--parser prefix` joins words left to right and keeps it
+(the mode `causal`); the rule is the same.
 
 A word is open as long as an arc may still be added without crossing (the configurations of a left-to-right parser:
 Nivre 2008, section 4): until its head has come, if that comes later; else until its head takes another dependent, or is

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.cache.lists import WordLists
 from pipeline.cache.schema import PIECES, PIECES_WITH_BONDS
 from pipeline.corpus import Document
+from pipeline.errors import Failure
 from pipeline.pieces import Tokenizer
 from pipeline.prefix.fast import key_tags
 from pipeline.prefix.state import Block, PrefixState
@@ -45,7 +46,7 @@ def blocks_table(documents: Sequence[Document], rows_of: RowsOf, schema: pa.Sche
     for document in documents:
         try:
             tables.append(rows_of(document))
-        except (MemoryError, OSError, ImportError):  # no document is to blame for these
+        except (MemoryError, OSError, ImportError, Failure):  # no document is to blame for these
             raise
         except Exception as error:  # of one document; it must not take the others with it
             failed[document.id] = f"{type(error).__name__}: {error}"

@@ -164,10 +164,10 @@ class Cache:
 
     def parquet_layers(self) -> list[str]:
         """Paths of all layers that hold shards, the current ones and older ones, sorted."""
-        paths = []
+        paths, current = [], set(self.current().values())  # of these none may be missing
         for path in self.layers():
             tables = [f"{path}/{table}" for table in STATS_TABLES] if path.startswith("stats/") else [path]
-            paths += [table for table in tables if (self.folder / table).is_dir()]
+            paths += [table for table in tables if path in current or (self.folder / table).is_dir()]
         return sorted(paths)
 
     def _said(self, name: str) -> dict[str, object]:

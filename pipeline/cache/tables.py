@@ -92,6 +92,7 @@ def bonds_of_table(table: pa.Table) -> Bonds:
     query, key = lists["query"].flatten().to_numpy(), lists["key"].flatten().to_numpy()
     begin = np.cumsum(sizes) - sizes  # every sentence of the row group has its row, so sizes add up to word rows
     before = table["first"].to_numpy()
+    _check(not len(before) or before[0] == 0, "sentences are not in their order")
     opens = np.maximum.accumulate(np.where(before == 0, begin, -1))  # row of the first word of each row's document
     _check(np.array_equal(opens + before, begin), "sentences are not in their order")
     ends = np.append(begin[before == 0], sizes.sum())[np.cumsum(before == 0)]

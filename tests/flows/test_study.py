@@ -385,3 +385,16 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     file.write_text('{"run": "a"}\nnonsense\n{"run": "b"}\n', encoding="utf-8")
     with pytest.raises(Failure, match=r"line 2 is damaged .* its run is done again"):
         read_lines(file)
+
+
+def test_sound_lines_are_not_written_again(tmp_path: Path) -> None:
+    """A kill in the middle of writing would lose them; U+2028 ends no line."""
+    file = tmp_path / "study.jsonl"
+    append_line(file, {"run": "a", "device": "x\u2028y"})
+    before = file.stat()
+    assert read_lines(file).keys() == {"a"}
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    with file.open("a", encoding="utf-8") as out:
+        out.write('{"run": "torn')
+    assert read_lines(file).keys() == {"a"}
+    assert file.read_text(encoding="utf-8").count("\n") == 1

@@ -100,6 +100,12 @@ def test_a_certificate_counts_by_its_numbers() -> None:
         {"keys": "other"},
         {"max_difference": 2e-9},
         {"max_difference": None},
+        {"max_difference": -1.0},
+        {"max_difference": "0"},
+        {"pieces": 0},
+        {"documents": "many"},
+        {"attributes": None, "attributes_streamed": None},
+        {"first_break": {"what": "keys"}},
     ):
         run = line_run(certificate={**certificate(), **wrong})
         assert not run.certified

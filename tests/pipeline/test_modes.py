@@ -178,6 +178,44 @@ def test_a_restriction_that_every_slot_makes_forbids_its_filler() -> None:
     assert ("judge", "kings") not in found
 
 
+ALLOWED = {
+    "an exempt reflexive": (
+        "Pictures=picture/NOUN/4/nsubj of/ADP/3/case himself/PRON/1/nmod annoyed=annoy/VERB/0/root John/PROPN/4/obj",
+        ("himself", "John"),
+    ),
+    "the name behind the binding pronoun": (
+        "John/PROPN/2/nsubj said=say/VERB/0/root he/PRON/4/nsubj saw=see/VERB/2/ccomp himself/PRON/4/obj",
+        ("himself", "John"),
+    ),
+    "a pronoun in an oblique": (
+        "Mary/PROPN/2/nsubj took=take/VERB/0/root the/DET/4/det book/NOUN/2/obj with/ADP/6/case her/PRON/2/obl",
+        ("her", "Mary"),
+    ),
+    "his own": (
+        "John/PROPN/5/nsubj is=be/AUX/5/cop his/PRON/5/nmod:poss own/ADJ/5/amod boss/NOUN/0/root",
+        ("his", "John"),
+    ),
+    "the one to whom a promise is made": (
+        "John/PROPN/2/nsubj promised=promise/VERB/0/root Mary/PROPN/2/obj "
+        "to/PART/5/mark help/VERB/2/xcomp her/PRON/5/obj",
+        ("her", "Mary"),
+    ),
+    "a name that is a river's too": (
+        "Hudson/PROPN/2/nsubj thought=think/VERB/0/root so/ADV/2/advmod",
+        ("thought", "Hudson"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("sentence", "pair"), ALLOWED.values(), ids=ALLOWED)
+def test_what_no_principle_and_no_restriction_forbids(sentence: str, pair: tuple[str, str]) -> None:
+    assert pair not in blocked(sentence)
+
+
+def test_principle_b_forbids_a_later_noun_in_the_same_clause() -> None:
+    assert blocked("They/PRON/2/nsubj saw=see/VERB/0/root the/DET/4/det kings=king/NOUN/2/obj")["They", "kings"]
+
+
 @given(documents())
 @settings(max_examples=60, deadline=None)
 def test_no_pair_is_both_a_bond_and_blocked(texts: list) -> None:  # type: ignore[type-arg]

@@ -1,6 +1,7 @@
 """What is counted of bonds, and the named queries over it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,9 @@ import pytest
 from pipeline.annotate import annotate
 from pipeline.cache.layout import Cache
 from pipeline.cache.read import read_bonds, read_words
+from pipeline.cache.verify import verify
 from pipeline.counts import ShardCounts, tally
+from pipeline.errors import Failure
 from pipeline.records import KINDS, Bonds, Strings
 from pipeline.stats import QUERIES, named_query, open_cache
 from tests.pipeline.fakes import STORIES, cache_of
@@ -177,6 +180,17 @@ def test_a_name_that_is_none_and_a_cache_without_statistics(tmp_path: Path, cach
         named_query(cache.folder, "densty")
     with pytest.raises(ValueError, match="no layer 'stats'"):
         named_query(Cache.create(tmp_path / "empty").folder, "density")
+
+
+@pytest.mark.parametrize("gone", ["shard", "layer"])
+def test_what_is_lost_is_missed(tmp_path: Path, gone: str) -> None:
+    """Never answered without it."""
+    cache = cache_of(tmp_path)
+    layer = cache.folder / cache.layer("words")
+    next(layer.glob("*.parquet")).unlink() if gone == "shard" else shutil.rmtree(layer)
+    assert verify(cache)
+    with pytest.raises(Failure, match="valency repair"):
+        open_cache(cache).close()
 
 
 PLAIN = """
