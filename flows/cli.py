@@ -144,13 +144,15 @@ def stats(
 def sql(
     cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
     query: Annotated[str, typer.Argument(help="One SELECT over documents, words, bonds, pieces and the statistics.")],
+    seconds: Annotated[float, typer.Option(help="When it takes longer, it is ended.")] = 30.0,
+    megabytes: Annotated[int, typer.Option(help="Memory of its process.", min=512)] = 2048,
     json_file: Json = None,
 ) -> None:
     """Ask a cache anything, by one SELECT that runs locked down: it reads this cache and nothing else."""
     from flows.tables import print_table
-    from pipeline.sql import run_select
+    from pipeline.sql import Limits, run_select
 
-    table = run_select(cache, query)
+    table = run_select(cache, query, Limits(seconds=seconds, megabytes=megabytes))
     write_json(table.to_pylist(), json_file)
     print_table(table)
 

@@ -81,3 +81,8 @@ def _reason(cache: Cache, layer: str, shard: int) -> str | None:
     if file.stat().st_size != sidecar.bytes:
         return f"{file.stat().st_size} bytes instead of {sidecar.bytes}"
     return "its bytes have changed" if sha256_of(file) != sidecar.sha256 else None
+
+
+def forget_hashes() -> None:
+    """As if the process were new: `sound` reads every file again."""
+    _hashed.cache_clear()

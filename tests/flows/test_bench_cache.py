@@ -1,10 +1,14 @@
 """The benchmark of the cache measures what it says, on a cache of the sample."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.bench import cache as bench
+from pipeline.cache.digest import source_digest
 from pipeline.corpus import Document, sample_corpus
 from tests.pipeline.bonded_cache import ALL, make
 
@@ -14,7 +18,14 @@ def test_a_small_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bench, "LENGTHS", (64, 256))
     monkeypatch.setattr(bench, "PIECES_READ", 2_000)
     monkeypatch.setattr(bench, "JOINS", {"kinds by source": bench.JOINS["kinds by source"], "none": "SELECT nothing"})
-    (cache.folder / bench.NOTE).write_text('{"words": 1}', encoding="utf-8")  # a cache that was kept is not made again
+    with pytest.raises(ValueError, match="was not made to its end"):
+        bench.bench_cache([], cache=cache.folder)
+    made: dict[str, Any] = {"words": 1, "settings": asdict(bench.BenchCache()), "corpora": [], "code": "older"}
+    (cache.folder / bench.NOTE).write_text(json.dumps(made), encoding="utf-8")
+    with pytest.raises(ValueError, match="older"):
+        bench.bench_cache([], cache=cache.folder)
+    made["code"] = source_digest("pipeline", "lexicons", "flows")
+    (cache.folder / bench.NOTE).write_text(json.dumps(made), encoding="utf-8")  # kept, and not made again
     result = bench.bench_cache([], cache=cache.folder)
     layers = result["bytes_per_word"]
     assert set(layers) == {"documents", "words", "bonds", "stats", "pieces", "text"}
@@ -25,7 +36,7 @@ def test_a_small_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result["slowest_join_seconds"] is None
     assert "nothing" in result["joins_stopped"]["none"]
     assert result["join_seconds"]["kinds by source"] > 0
-    assert result["reader_pieces_per_second"] == min(each["pieces_per_second"] for each in result["reader"].values())
+    assert result["reader_pieces_per_second"] == min(each["with_blocks"] for each in result["reader"].values())
 
 
 def test_corpora_are_mixed_by_words() -> None:

@@ -40,6 +40,7 @@ from flows.bench.faults.fuzz import fuzz_case, fuzz_cases
 from flows.bench.faults.kills import kill_case, workers_case
 from flows.bench.faults.writers import second_writer_case
 from flows.server import environment, prefect_server
+from pipeline.cache.digest import source_digest
 from pipeline.cache.layout import read_json, write_json
 from pipeline.corpus import sample_corpus
 
@@ -115,7 +116,8 @@ def bench_faults(
 def _settle(bench: Bench) -> None:
     """The folder is this bench's: new, or with records under the same settings."""
     bench.out.mkdir(parents=True, exist_ok=True)
-    settings = {"seed": bench.seed, "corpora": [*bench.corpora], "counts": dict(bench.counts)}
+    code = source_digest("pipeline", "lexicons", "model", "flows")
+    settings = {"seed": bench.seed, "corpora": [*bench.corpora], "counts": dict(bench.counts), "code": code}
     said = read_json(bench.out / "settings.json")
     if said is not None and said != settings:
         raise ValueError(f"{bench.out} holds the records of other settings ({said}); name another --out, or remove it")

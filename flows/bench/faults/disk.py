@@ -1,8 +1,8 @@
 """The disk runs full in the middle: a clear error, and, with room again, the same bytes.
 
-Each case gives the cache a little more room than the one before. The room is a tmpfs of its own where it may be mounted
-(`method` says tmpfs); elsewhere the kernel's limit on the size of a file stands in for it (RLIMIT_FSIZE), which fails
-the same writes, one file at a time, with another error.
+The room that a case gives the cache is drawn, from a fiftieth to three fifths of what it needs. It is a tmpfs of its
+own where it may be mounted (`method` says tmpfs); elsewhere the kernel's limit on the size of a file stands in for it
+(RLIMIT_FSIZE), which fails the same writes, one file at a time, with another error.
 """
 
 import resource

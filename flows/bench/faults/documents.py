@@ -19,6 +19,7 @@ from flows.bench.faults.hostile import HUGE, KINDS
 from pipeline.cache.layout import Cache
 from pipeline.cache.read import read_bonds, read_documents_of, read_row_groups, read_words
 from pipeline.cache.verify import verify
+from pipeline.errors import Failure
 
 BATCH = 2_500
 
@@ -76,11 +77,16 @@ def write_hostile(folder: Path, count: int, number: int | None, draw: Random) ->
 
 
 def statuses(cache: Cache) -> dict[str, str]:
-    """The reason of quarantine, empty for what is ok, by document id. A document that stands twice is not told."""
+    """The reason of quarantine, empty for what is ok, by document id. Errors: Failure if one stands twice."""
     layer = f"{cache.layer('stats')}/documents"
     groups = (group for shard in range(cache.shards) for group in read_row_groups(cache, layer, shard))
     rows = (row for group in groups for row in group.to_pylist())
-    return {row["document"]: row["reason"] if row["status"] != "ok" else "" for row in rows}
+    found: dict[str, str] = {}
+    for row in rows:
+        if row["document"] in found:
+            raise Failure(f"{row['document']} stands twice in the statistics")
+        found[row["document"]] = row["reason"] if row["status"] != "ok" else ""
+    return found
 
 
 def faults_of(found: dict[str, str], expected: Expected) -> Iterator[str]:
