@@ -1,16 +1,17 @@
 """The pieces layer as uncompressed Arrow files, memory-mapped: a derived copy, made from the Parquet shards once.
 
-    <cache>/mapped/<layer>/shard-00000.arrow     a record batch a row group; its metadata names the shard's sha256
+    <cache>/mapped/<layer>/shard-00000.arrow     a record batch a row group
+    <cache>/mapped/<layer>/shard-00000.json      what it was made from, and the sha256 of its bytes; written last
 
 Parquet is small and slow to enter in the middle; the copy is three times as large, costs a reader no memory of its own
-(workers and ranks of a machine share the pages), and finds any block in O(1). A copy of another Parquet file is made
-anew. Nothing else in a cache depends on it: it may be deleted at any time.
+(workers and ranks of a machine share the pages), and finds any block in O(1). A copy of another Parquet file, or one
+whose bytes have changed, is made anew. Nothing else in a cache depends on it: it may be deleted at any time.
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.cache.layout import Cache
+from pipeline.cache.digest import sha256_of
+from pipeline.cache.layout import Cache, read_json, write_json
 from pipeline.cache.lists import backs
 from pipeline.cache.read import check_columns
 from pipeline.cache.schema import PIECES, PIECES_WITH_BONDS
@@ -97,13 +99,16 @@ def _mapped(cache: Cache, layer: str, shard: int) -> Path:
     if sidecar is None or not source.is_file() or source.stat().st_size != sidecar.bytes:
         raise Failure(f"{source} is missing or damaged; run `valency repair {cache.folder}`")
     file = cache.folder / "mapped" / layer / f"shard-{shard:05d}.arrow"
-    made_from = f"{COPY} {sidecar.sha256}".encode()
-    if _source(file) != made_from:
+    made_from = f"{COPY} {sidecar.sha256}"
+    if not _as_written(file, made_from):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f".{file.name}.{os.getpid()}.part")
         try:
-            _copy(sound(cache, layer, shard), beside, made_from)
+            _copy(sound(cache, layer, shard), beside, made_from.encode())
+            _to_disk(beside)
+            noted = {"made_from": made_from, "sha256": sha256_of(beside)}
             beside.replace(file)
+            write_json(file.with_suffix(".json"), noted)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise Failure(f"{source} cannot be read, or {file.parent} not be written: {error}") from error
         finally:
@@ -111,14 +116,27 @@ def _mapped(cache: Cache, layer: str, shard: int) -> Path:
     return file
 
 
-def _source(file: Path) -> bytes | None:
-    """What a copy was made from; None without a copy that can be read."""
+def _as_written(file: Path, made_from: str) -> bool:
+    """Whether the copy is there, of this shard, and byte for byte what was written; hashed once a process and state."""
+    noted = read_json(file.with_suffix(".json"))
+    if noted is None or noted.get("made_from") != made_from:
+        return False
     try:
-        with pa.memory_map(str(file)) as mapped:
-            found: bytes | None = (pa.ipc.open_file(mapped).schema.metadata or {}).get(SOURCE)
-            return found
-    except (OSError, pa.ArrowInvalid):
-        return None
+        seen = file.stat()
+        return _hashed(file, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns) == noted.get("sha256")
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _hashed(file: Path, inode: int, modified: int, changed: int) -> str:
+    return sha256_of(file)
+
+
+def _to_disk(file: Path) -> None:
+    """Before the file gets its name: a name must not outlive a power cut that its bytes do not."""
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def _copy(source: Path, file: Path, made_from: bytes) -> None:

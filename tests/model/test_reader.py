@@ -12,6 +12,7 @@ import torch
 
 from model.batches import TrainingRows
 from model.columns import read_layer
+from model.reader import mapped
 from model.reader.lists import Lists, block_lists
 from model.reader.loader import Loader, SequenceBatch
 from model.reader.sequences import Sequence, Sequences
@@ -203,3 +204,25 @@ def test_a_copy_is_made_anew_for_other_pieces_and_never_for_the_same(
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(Failure, match="valency repair"):
         Sequences(cache.folder, length=64)
+
+
+def test_a_copy_whose_bytes_have_changed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = make(tmp_path / "cache", "causal", CAUSAL, 64, monkeypatch)
+    before = Sequences(cache.folder, length=64)
+    rows = [before[0, row] for row in range(before.rows(0))]
+    copies = sorted((cache.folder / "mapped").rglob("*.arrow"))
+    good = [file.read_bytes() for file in copies]
+    for place in np.random.default_rng(0).integers(0, len(good[0]), 5).tolist():
+        bad = bytearray(good[0])
+        bad[place] ^= 4
+        copies[0].unlink()  # what is mapped stays as it is
+        copies[0].write_bytes(bad)
+        mapped._hashed.cache_clear()  # as a new process
+        again = Sequences(cache.folder, length=64)
+        assert [file.read_bytes() for file in copies] == good
+        for row, wanted in enumerate(rows):
+            assert np.array_equal(again[0, row].ids, wanted.ids)
+            assert np.array_equal(again[0, row].lists.key, wanted.lists.key)
+    copies[0].with_suffix(".json").write_text("{")  # torn
+    Sequences(cache.folder, length=64)
+    assert "sha256" in json.loads(copies[0].with_suffix(".json").read_text())
