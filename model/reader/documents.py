@@ -65,12 +65,20 @@ def _documents_of(segment: Segment, number: int, split: str) -> list[tuple[str, 
     size, split_of = batch.column("document_pieces").to_numpy(), batch.column("split").to_pylist()
     bytes_ = batch.column("document_bytes").to_numpy()
     firsts = np.flatnonzero(block == 0)
+    run = np.cumsum(block == 0) - 1
+    for row, (number_of, which) in enumerate(zip(block.tolist(), run.tolist(), strict=True)):
+        if which < 0 or name[row] != name[firsts[which]] or number_of != row - firsts[which]:
+            raise _incomplete(name[row])
     begin, end = segment.offset[firsts], segment.offset[np.append(firsts[1:], len(block))[: len(firsts)]]
     for first, there in zip(firsts.tolist(), (end - begin).tolist(), strict=True):
         if size[first] != there:
-            raise Failure(f"the pieces of {name[first]} are incomplete; run `valency preprocess` on the cache again")
+            raise _incomplete(name[first])
     return [
         (name[first], number, int(segment.offset[first]), int(size[first]), int(bytes_[first]))
         for first in firsts.tolist()
         if split_of[first] == split
     ]
+
+
+def _incomplete(document: str) -> Failure:
+    return Failure(f"the pieces of {document} are incomplete; run `valency preprocess` on the cache again")

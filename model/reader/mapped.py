@@ -9,7 +9,7 @@ whose bytes have changed, is made anew. Nothing else in a cache depends on it: i
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipeline.cache.digest import sha256_of
 from pipeline.cache.layout import Cache, read_json, write_json
 from pipeline.cache.lists import backs
-from pipeline.cache.read import check_columns
+from pipeline.cache.read import check_columns, damaged
 from pipeline.cache.schema import PIECES, PIECES_WITH_BONDS
 from pipeline.cache.verify import sound
 from pipeline.errors import Failure
@@ -109,8 +109,13 @@ def _mapped(cache: Cache, layer: str, shard: int) -> Path:
             noted = {"made_from": made_from, "sha256": sha256_of(beside)}
             beside.replace(file)
             write_json(file.with_suffix(".json"), noted)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise Failure(f"{source} cannot be read, or {file.parent} not be written: {error}") from error
+        except OSError as error:
+            raise Failure(
+                f"{source} cannot be read, or {file.parent} not be written: {error}; "
+                f"make room or permission there, or run `valency repair {cache.folder}`"
+            ) from error
+        except (ValueError, pa.ArrowException) as error:
+            raise damaged(cache, source, error) from error
         finally:
             beside.unlink(missing_ok=True)
     return file
@@ -140,7 +145,7 @@ def _to_disk(file: Path) -> None:
 
 
 def _copy(source: Path, file: Path, made_from: bytes) -> None:
-    """A row group at a time: memory stays flat."""
+    """A row group at a time: memory stays flat. Errors: ValueError for rows that are not those of a pieces layer."""
     with pq.ParquetFile(source) as parquet:
         expected = PIECES_WITH_BONDS if "bond_count" in parquet.schema_arrow.names else PIECES
         schema = copy_schema(expected).with_metadata({SOURCE: made_from})
@@ -150,11 +155,27 @@ def _copy(source: Path, file: Path, made_from: bytes) -> None:
                 check_columns(rows, expected, expected.names)
                 rows = rows.drop("state").combine_chunks()
                 columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+                _check_lengths(columns)
                 if "bond_count" in columns:
                     columns["bond_begin"] = _begins(columns.pop("bond_count"))
                     step = columns.pop("bond_step")
                     columns["bond_back"] = pa.ListArray.from_arrays(step.offsets, backs(step.flatten().to_numpy()))
                 out.write_batch(pa.record_batch([columns[name] for name in schema.names], schema=schema))
+
+
+def _check_lengths(columns: Mapping[str, pa.Array]) -> None:
+    """Columns of a row group. Errors: ValueError if the lists of a block do not go together."""
+    sizes = columns["pieces"].value_lengths()
+    same = all(columns[name].value_lengths().equals(sizes) for name in ATTRIBUTES)
+    if same and "bond_count" in columns:
+        counts = columns["bond_count"]
+        each = counts.flatten().to_numpy()
+        ends = np.concatenate([[0], np.cumsum(each, dtype=np.int64)])
+        bonds = np.diff(ends[counts.offsets.to_numpy() - counts.offsets[0].as_py()])
+        lists = (columns[name].value_lengths().to_numpy() for name in ("bond_step", "bond_kind"))
+        same = bool((each >= 0).all()) and all(np.array_equal(size, bonds) for size in lists)
+    if not same:
+        raise ValueError("lists of one block differ in length")
 
 
 def copy_schema(layer: pa.Schema) -> pa.Schema:

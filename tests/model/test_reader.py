@@ -1,12 +1,16 @@
 """The reader: the same pieces as training in memory reads, lists that say what the bonds say, streams that resume."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -16,7 +20,8 @@ from model.reader import mapped
 from model.reader.lists import Lists, block_lists
 from model.reader.loader import Loader, SequenceBatch
 from model.reader.sequences import Sequence, Sequences
-from pipeline.cache.layout import Cache
+from pipeline.cache.digest import sha256_of
+from pipeline.cache.layout import Cache, write_sidecar
 from pipeline.cache.read import read_bonds, read_words
 from pipeline.errors import Failure
 from pipeline.records import KINDS
@@ -226,3 +231,30 @@ def test_a_copy_whose_bytes_have_changed_is_made_anew(tmp_path: Path, monkeypatc
     copies[0].with_suffix(".json").write_text("{")  # torn
     Sequences(cache.folder, length=64)
     assert "sha256" in json.loads(copies[0].with_suffix(".json").read_text())
+
+
+def forge(cache: Cache, change: Callable[[dict[str, Any]], None], row: int = 0) -> None:
+    """Change a row of the pieces' first shard, and its sidecar with it: as of a program that writes other rows."""
+    layer = cache.layer("pieces")
+    file, sidecar = cache.file(layer, 0), cache.sidecar(layer, 0)
+    assert sidecar
+    table = pq.read_table(file)
+    found = table.to_pylist()
+    change(found[row])
+    pq.write_table(pa.Table.from_pylist(found, schema=table.schema), file)
+    write_sidecar(file, replace(sidecar, bytes=file.stat().st_size, sha256=sha256_of(file)))
+
+
+@pytest.mark.parametrize("name", ["first_word", "key_tag", "bond_count", "bond_step", "bond_kind"])
+def test_lists_that_do_not_go_together_are_damage(cached: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    cache = Cache.open(shutil.copytree(cached("causal"), tmp_path / "cache"))
+    forge(cache, lambda row: row[name].append(1), row=1)
+    with pytest.raises(Failure, match=r"lists of one block differ in length\); run `valency repair"):
+        Sequences(cache.folder, length=64)
+
+
+def test_a_document_without_its_beginning_is_damage(cached: Callable[[str], Path], tmp_path: Path) -> None:
+    cache = Cache.open(shutil.copytree(cached("causal"), tmp_path / "cache"))
+    forge(cache, lambda row: row.update(block=1))
+    with pytest.raises(Failure, match="are incomplete; run `valency preprocess`"):
+        Sequences(cache.folder, length=64)
