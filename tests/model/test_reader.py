@@ -168,6 +168,18 @@ def test_ranks_part_the_stream(cached: Callable[[str], Path], rows: int, world: 
     assert max(map(len, ranks)) - min(map(len, ranks)) <= 1
 
 
+@pytest.mark.parametrize(("rows", "world"), [(13, 10), (1, 2), (3, 4), (500, 3)])
+def test_all_ranks_end_at_one_place(cached: Callable[[str], Path], rows: int, world: int) -> None:
+    sequences = Sequences(cached("causal"), length=128, seed=2)
+    loaders = [Loader(sequences, rows=rows, rank=rank, world=world, epochs=1) for rank in range(world)]
+    for loader in loaders:
+        for _ in loader:
+            pass
+        assert loader.state_dict() == loaders[0].state_dict()
+        assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (1, 0)
+        assert list(loader) == []
+
+
 def test_one_epoch_reads_every_piece_once_and_then_ends(cached: Callable[[str], Path]) -> None:
     sequences = Sequences(cached("causal"), length=100, seed=0)
     loader = Loader(sequences, rows=4, epochs=1)
