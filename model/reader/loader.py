@@ -133,6 +133,7 @@ class Loader:
         sequences = self.sequences
         return {
             "layer": sequences.documents.layer,
+            "content": sequences.documents.digest,
             "documents": len(sequences.documents.documents),
             "split": sequences.split,
             "length": sequences.length,

@@ -42,6 +42,8 @@ class Segment:
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
+        self.shard = (batch.schema.metadata or {}).get(SOURCE, b"").decode().rpartition(" ")[2]
+        """The sha256 of the shard that it was made from."""
         self.has_bonds = "bond_back" in batch.schema.names
         self.offset = batch.column("pieces").offsets.to_numpy()
         """int32 [R + 1]: where each block's pieces begin."""

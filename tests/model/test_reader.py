@@ -23,6 +23,7 @@ from model.reader.sequences import Sequence, Sequences
 from pipeline.cache.digest import sha256_of
 from pipeline.cache.layout import Cache, write_sidecar
 from pipeline.cache.read import read_bonds, read_words
+from pipeline.corpus import sample_corpus
 from pipeline.errors import Failure
 from pipeline.records import KINDS
 from tests.pipeline.bonded_cache import ALL, CAUSAL, make
@@ -193,6 +194,26 @@ def test_a_state_of_another_stream_is_refused(cached: Callable[[str], Path]) -> 
     for change in ({"seed": 2}, {"length": 32}, {"layer": "pieces/other"}):
         with pytest.raises(ValueError, match="of another stream"):
             loader.load_state_dict({**loader.state_dict(), **change})
+
+
+def test_a_state_of_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = Path(shutil.copytree(sample_corpus(), tmp_path / "corpus"))
+    monkeypatch.setattr("tests.pipeline.bonded_cache.sample_corpus", lambda: corpus)
+    cache = make(tmp_path / "cache", "causal", CAUSAL, 64, monkeypatch)
+    before = Loader(Sequences(cache.folder, length=64), rows=2)
+    state = before.state_dict()
+    Loader(Sequences(cache.folder, length=64), rows=2).load_state_dict(state)
+    reopen, settings = before.sequences.__reduce__()
+    assert reopen(*settings).documents.digest == state["content"]
+    file = next(each for each in sorted((corpus / "story").iterdir()) if " was " in each.read_text(encoding="utf-8"))
+    file.write_text(file.read_text(encoding="utf-8").replace(" was ", " had "), encoding="utf-8")  # as many pieces
+    make(tmp_path / "cache", "causal", CAUSAL, 64, monkeypatch)
+    after = Loader(Sequences(cache.folder, length=64), rows=2)
+    assert np.array_equal(after.sequences.documents.size, before.sequences.documents.size)
+    with pytest.raises(ValueError, match="of another stream: its content is"):
+        after.load_state_dict(state)
+    with pytest.raises(Failure, match="have changed"):
+        reopen(*settings)
 
 
 def test_what_cannot_be_read_says_so(cached: Callable[[str], Path], tmp_path: Path) -> None:
