@@ -150,6 +150,7 @@ class Loader:
             sampler=_Noting(self, after),
             num_workers=self.workers,
             multiprocessing_context="spawn" if self.workers else None,  # a fork of a process with threads may hang
+            generator=torch.Generator(),  # else it draws from the global one, and whoever reads on sees other numbers
         )
         for batch in loader:
             self._place = after.popleft()

@@ -156,6 +156,15 @@ def test_going_on_without_leaving(cached: Callable[[str], Path]) -> None:
     assert all(same(one, other) for one, other in zip(stream, whole, strict=True))
 
 
+def test_reading_draws_no_random_numbers(cached: Callable[[str], Path]) -> None:
+    loader = Loader(Sequences(cached("causal"), length=64), rows=2)
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    assert len([*islice(loader, 2)]) == 2
+    assert torch.equal(torch.rand(3), wanted)
+
+
 @pytest.mark.parametrize(("rows", "world"), [(1, 2), (3, 2), (2, 5)])
 def test_ranks_part_the_stream(cached: Callable[[str], Path], rows: int, world: int) -> None:
     sequences = Sequences(cached("causal"), length=128, seed=2)
