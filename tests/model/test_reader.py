@@ -19,12 +19,15 @@ from model.columns import read_layer
 from model.reader import mapped
 from model.reader.lists import Lists, block_lists
 from model.reader.loader import Loader, SequenceBatch
-from model.reader.sequences import Sequence, Sequences
+from model.reader.sequences import Run, Sequence, Sequences
 from pipeline.cache.digest import sha256_of
 from pipeline.cache.layout import Cache, write_sidecar
+from pipeline.cache.lists import DocumentWords, WordLists
 from pipeline.cache.read import read_bonds, read_words
-from pipeline.corpus import sample_corpus
+from pipeline.cache.whole import whole_rows
+from pipeline.corpus import Document, sample_corpus
 from pipeline.errors import Failure
+from pipeline.pieces import Tokenizer
 from pipeline.records import KINDS
 from tests.pipeline.bonded_cache import ALL, CAUSAL, make
 
@@ -123,6 +126,29 @@ def test_lists_and_blocks_are_the_pairs_that_bonds_allow(cached: Callable[[str],
             assert len(blocks.key) == len(told)
         seen += len(found)
     assert seen > 500
+
+
+def test_a_block_that_begins_with_a_piece_of_several_words(
+    cached: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first words are listed nowhere: no piece asks for them."""
+    monkeypatch.setattr("pipeline.cache.whole.BLOCK", 4)
+    monkeypatch.setattr("pipeline.cache.blocks.BLOCK", 4)
+    bonds = [(1, 1, 0), (3, 3, 0), (4, 1, 1)]  # query word, words back, kind
+    query, back, kind = np.array(bonds, np.int32).T
+    lists = WordLists(begin=np.searchsorted(query, np.arange(6)), back=back, kind=kind.astype(np.uint8))
+    start, end = np.array([(3, 4), (4, 5), (5, 6), (6, 7), (8, 10)], np.int32).T
+    words = DocumentWords(start=start, end=end, sentence=np.zeros(5, np.int32), upos=np.ones(5, np.uint8), lists=lists)
+    document = Document(id="a", source="a", split="train", language="en", text="\n\n\n!!!! He")
+    table = whole_rows(document, Tokenizer.load(), words)
+    assert table["pieces"].to_pylist()[1][0] == Tokenizer.load().document("!!!!")[1], "one piece, four words"
+    cache = Cache.open(shutil.copytree(cached("whole"), tmp_path / "cache"))
+    put(cache, table)
+    sequences = Sequences(cache.folder, length=6)
+    for first in range(5):
+        run = Run(0, sequences.documents.documents.index("a"), first, 6 - first)
+        found = pairs(sequences.read([run]).lists)
+        assert found == [(q - first, k - first, kind) for q, k, kind in [(4, 4, 0), (5, 4, 1)]]
 
 
 def same(one: SequenceBatch, other: SequenceBatch) -> bool:
@@ -277,13 +303,18 @@ def test_a_copy_whose_bytes_have_changed_is_made_anew(tmp_path: Path, monkeypatc
 
 def forge(cache: Cache, change: Callable[[dict[str, Any]], None], row: int = 0) -> None:
     """Change a row of the pieces' first shard, and its sidecar with it: as of a program that writes other rows."""
+    table = pq.read_table(cache.file(cache.layer("pieces"), 0))
+    found = table.to_pylist()
+    change(found[row])
+    put(cache, pa.Table.from_pylist(found, schema=table.schema))
+
+
+def put(cache: Cache, pieces: pa.Table) -> None:
+    """Make these the pieces of the first shard."""
     layer = cache.layer("pieces")
     file, sidecar = cache.file(layer, 0), cache.sidecar(layer, 0)
     assert sidecar
-    table = pq.read_table(file)
-    found = table.to_pylist()
-    change(found[row])
-    pq.write_table(pa.Table.from_pylist(found, schema=table.schema), file)
+    pq.write_table(pieces, file)
     write_sidecar(file, replace(sidecar, bytes=file.stat().st_size, sha256=sha256_of(file)))
 
 
