@@ -1,5 +1,7 @@
 """The documents of a split in the order of their ids, and where the pieces of each lie in the mapped copies."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,8 @@ class Documents:
     bytes: Ints
     """[D]: UTF-8 bytes of its text."""
     segments: tuple[Segment, ...]
+    digest: str
+    """Twelve hex digits over ids, sizes and the shards' bytes: documents with another digest are another stream."""
 
     def pieces(self) -> Ints:
         """[D]: number of pieces of each document."""
@@ -55,7 +59,13 @@ def open_documents(folder: str | Path, split: str) -> Documents:
     columns: list[Ints] = list(np.array([numbers for _, *numbers in found], np.int64).reshape(-1, 4).T)
     names = ("segment", "first_piece", "size", "bytes")
     places = dict(zip(names, columns, strict=True))
-    return Documents(layer=layer, documents=ids, segments=tuple(held), **places)
+    digest = _digest(ids, places["size"], held)
+    return Documents(layer=layer, documents=ids, segments=tuple(held), digest=digest, **places)
+
+
+def _digest(ids: tuple[str, ...], size: Ints, held: list[Segment]) -> str:
+    said = {"documents": ids, "pieces": size.tolist(), "shards": list(dict.fromkeys(each.shard for each in held))}
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 
 def _documents_of(segment: Segment, number: int, split: str) -> list[tuple[str, int, int, int, int]]:
@@ -65,12 +75,20 @@ def _documents_of(segment: Segment, number: int, split: str) -> list[tuple[str, 
     size, split_of = batch.column("document_pieces").to_numpy(), batch.column("split").to_pylist()
     bytes_ = batch.column("document_bytes").to_numpy()
     firsts = np.flatnonzero(block == 0)
+    run = np.cumsum(block == 0) - 1
+    for row, (number_of, which) in enumerate(zip(block.tolist(), run.tolist(), strict=True)):
+        if which < 0 or name[row] != name[firsts[which]] or number_of != row - firsts[which]:
+            raise _incomplete(name[row])
     begin, end = segment.offset[firsts], segment.offset[np.append(firsts[1:], len(block))[: len(firsts)]]
     for first, there in zip(firsts.tolist(), (end - begin).tolist(), strict=True):
         if size[first] != there:
-            raise Failure(f"the pieces of {name[first]} are incomplete; run `valency preprocess` on the cache again")
+            raise _incomplete(name[first])
     return [
         (name[first], number, int(segment.offset[first]), int(size[first]), int(bytes_[first]))
         for first in firsts.tolist()
         if split_of[first] == split
     ]
+
+
+def _incomplete(document: str) -> Failure:
+    return Failure(f"the pieces of {document} are incomplete; run `valency preprocess` on the cache again")

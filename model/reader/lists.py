@@ -59,10 +59,13 @@ class WordBonds(NamedTuple):
 
 
 def word_bonds(bonds: SegmentBonds, blocks: range, first: int, stop: int) -> WordBonds:
-    """The lists of the words [first, stop), which the blocks hold between them. O(their bonds)."""
+    """The lists of the words [first, stop), as the blocks hold them; empty where none does. O(their bonds)."""
     counts, backs, kinds, word = [], [], [], first
     for block in blocks:
         listed, offset = int(bonds.first_listed[block]), int(bonds.offset[block])
+        if word < min(listed, stop):  # one piece of several words: only its last one is anybody's query, or listed
+            counts.append(np.zeros(min(listed, stop) - word, np.int64))
+            word = min(listed, stop)
         end = min(stop, listed + int(bonds.offset[block + 1]) - offset - 1)
         if end > word:
             begin = bonds.begin[offset + word - listed : offset + end - listed + 1]

@@ -93,7 +93,7 @@ class Loader:
 
     All ranks together read the stream's next `rows * world` sequences, each its own part of them, so that the ranks
     part the stream whatever their number. A batch may reach into the next epoch; with a number of epochs the last one
-    may have fewer rows, or none for some ranks.
+    may have fewer rows, or none for some ranks. Read to their end, all ranks stand at the same place.
     """
 
     def __init__(
@@ -133,6 +133,7 @@ class Loader:
         sequences = self.sequences
         return {
             "layer": sequences.documents.layer,
+            "content": sequences.documents.digest,
             "documents": len(sequences.documents.documents),
             "split": sequences.split,
             "length": sequences.length,
@@ -149,13 +150,19 @@ class Loader:
             sampler=_Noting(self, after),
             num_workers=self.workers,
             multiprocessing_context="spawn" if self.workers else None,  # a fork of a process with threads may hang
+            generator=torch.Generator(),  # else it draws from the global one, and whoever reads on sees other numbers
         )
         for batch in loader:
             self._place = after.popleft()
             yield batch
+        if after:  # the other ranks' last batch, which had no row for this one
+            self._place = after.popleft()
 
     def _batches(self) -> Iterator[tuple[list[Place], Place]]:
-        """From the present place on: places of this rank's next batch, and where the stream goes on after it."""
+        """From the present place on: places of this rank's next batch, and where the stream goes on after it.
+
+        The last batch may have no places for this rank.
+        """
         (epoch, position), wanted = self._place, self.rows * self.world
         while True:
             places: list[Place] = []
@@ -165,9 +172,10 @@ class Loader:
                 places += [(epoch, row) for row in range(position, stop)]
                 epoch, position = (epoch + 1, 0) if stop == size else (epoch, stop)
             mine = places[self.rank * self.rows : (self.rank + 1) * self.rows]
+            if places:
+                yield mine, (epoch, position)
             if not mine:
                 return
-            yield mine, (epoch, position)
 
 
 class _Noting:
@@ -179,4 +187,5 @@ class _Noting:
     def __iter__(self) -> Iterator[list[Place]]:
         for places, after in self.loader._batches():
             self.after.append(after)
-            yield places
+            if places:
+                yield places

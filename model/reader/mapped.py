@@ -1,16 +1,17 @@
 """The pieces layer as uncompressed Arrow files, memory-mapped: a derived copy, made from the Parquet shards once.
 
-    <cache>/mapped/<layer>/shard-00000.arrow     a record batch a row group; its metadata names the shard's sha256
+    <cache>/mapped/<layer>/shard-00000.arrow     a record batch a row group
+    <cache>/mapped/<layer>/shard-00000.json      what it was made from, and the sha256 of its bytes; written last
 
 Parquet is small and slow to enter in the middle; the copy is three times as large, costs a reader no memory of its own
-(workers and ranks of a machine share the pages), and finds any block in O(1). A copy of another Parquet file is made
-anew. Nothing else in a cache depends on it: it may be deleted at any time.
+(workers and ranks of a machine share the pages), and finds any block in O(1). A copy of another Parquet file, or one
+whose bytes have changed, is made anew. Nothing else in a cache depends on it: it may be deleted at any time.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.cache.layout import Cache
+from pipeline.cache.digest import sha256_of
+from pipeline.cache.layout import Cache, read_json, write_json
 from pipeline.cache.lists import backs
-from pipeline.cache.read import check_columns
+from pipeline.cache.read import check_columns, damaged
 from pipeline.cache.schema import PIECES, PIECES_WITH_BONDS
 from pipeline.cache.verify import sound
 from pipeline.errors import Failure
@@ -40,6 +42,8 @@ class Segment:
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
+        self.shard = (batch.schema.metadata or {}).get(SOURCE, b"").decode().rpartition(" ")[2]
+        """The sha256 of the shard that it was made from."""
         self.has_bonds = "bond_back" in batch.schema.names
         self.offset = batch.column("pieces").offsets.to_numpy()
         """int32 [R + 1]: where each block's pieces begin."""
@@ -97,32 +101,53 @@ def _mapped(cache: Cache, layer: str, shard: int) -> Path:
     if sidecar is None or not source.is_file() or source.stat().st_size != sidecar.bytes:
         raise Failure(f"{source} is missing or damaged; run `valency repair {cache.folder}`")
     file = cache.folder / "mapped" / layer / f"shard-{shard:05d}.arrow"
-    made_from = f"{COPY} {sidecar.sha256}".encode()
-    if _source(file) != made_from:
+    made_from = f"{COPY} {sidecar.sha256}"
+    if not _as_written(file, made_from):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f".{file.name}.{os.getpid()}.part")
         try:
-            _copy(sound(cache, layer, shard), beside, made_from)
+            _copy(sound(cache, layer, shard), beside, made_from.encode())
+            _to_disk(beside)
+            noted = {"made_from": made_from, "sha256": sha256_of(beside)}
             beside.replace(file)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise Failure(f"{source} cannot be read, or {file.parent} not be written: {error}") from error
+            write_json(file.with_suffix(".json"), noted)
+        except OSError as error:
+            raise Failure(
+                f"{source} cannot be read, or {file.parent} not be written: {error}; "
+                f"make room or permission there, or run `valency repair {cache.folder}`"
+            ) from error
+        except (ValueError, pa.ArrowException) as error:
+            raise damaged(cache, source, error) from error
         finally:
             beside.unlink(missing_ok=True)
     return file
 
 
-def _source(file: Path) -> bytes | None:
-    """What a copy was made from; None without a copy that can be read."""
+def _as_written(file: Path, made_from: str) -> bool:
+    """Whether the copy is there, of this shard, and byte for byte what was written; hashed once a process and state."""
+    noted = read_json(file.with_suffix(".json"))
+    if noted is None or noted.get("made_from") != made_from:
+        return False
     try:
-        with pa.memory_map(str(file)) as mapped:
-            found: bytes | None = (pa.ipc.open_file(mapped).schema.metadata or {}).get(SOURCE)
-            return found
-    except (OSError, pa.ArrowInvalid):
-        return None
+        seen = file.stat()
+        return _hashed(file, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns) == noted.get("sha256")
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _hashed(file: Path, inode: int, modified: int, changed: int) -> str:
+    return sha256_of(file)
+
+
+def _to_disk(file: Path) -> None:
+    """Before the file gets its name: a name must not outlive a power cut that its bytes do not."""
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def _copy(source: Path, file: Path, made_from: bytes) -> None:
-    """A row group at a time: memory stays flat."""
+    """A row group at a time: memory stays flat. Errors: ValueError for rows that are not those of a pieces layer."""
     with pq.ParquetFile(source) as parquet:
         expected = PIECES_WITH_BONDS if "bond_count" in parquet.schema_arrow.names else PIECES
         schema = copy_schema(expected).with_metadata({SOURCE: made_from})
@@ -132,11 +157,27 @@ def _copy(source: Path, file: Path, made_from: bytes) -> None:
                 check_columns(rows, expected, expected.names)
                 rows = rows.drop("state").combine_chunks()
                 columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+                _check_lengths(columns)
                 if "bond_count" in columns:
                     columns["bond_begin"] = _begins(columns.pop("bond_count"))
                     step = columns.pop("bond_step")
                     columns["bond_back"] = pa.ListArray.from_arrays(step.offsets, backs(step.flatten().to_numpy()))
                 out.write_batch(pa.record_batch([columns[name] for name in schema.names], schema=schema))
+
+
+def _check_lengths(columns: Mapping[str, pa.Array]) -> None:
+    """Columns of a row group. Errors: ValueError if the lists of a block do not go together."""
+    sizes = columns["pieces"].value_lengths()
+    same = all(columns[name].value_lengths().equals(sizes) for name in ATTRIBUTES)
+    if same and "bond_count" in columns:
+        counts = columns["bond_count"]
+        each = counts.flatten().to_numpy()
+        ends = np.concatenate([[0], np.cumsum(each, dtype=np.int64)])
+        bonds = np.diff(ends[counts.offsets.to_numpy() - counts.offsets[0].as_py()])
+        lists = (columns[name].value_lengths().to_numpy() for name in ("bond_step", "bond_kind"))
+        same = bool((each >= 0).all()) and all(np.array_equal(size, bonds) for size in lists)
+    if not same:
+        raise ValueError("lists of one block differ in length")
 
 
 def copy_schema(layer: pa.Schema) -> pa.Schema:

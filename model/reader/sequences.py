@@ -18,6 +18,7 @@ from model.context import NO_TAG
 from model.reader.documents import Documents, open_documents
 from model.reader.lists import Lists, piece_lists, word_bonds
 from model.reader.mapped import Segment
+from pipeline.errors import Failure
 
 PADDING = {"first_word": -1, "last_word": -1, "closed_word": 0, "input_tag": NO_TAG, "key_tag": NO_TAG}
 """Attributes of places without a piece."""
@@ -70,7 +71,7 @@ class Sequences:
         self._plans: dict[int, EpochPlan] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened, (self.folder, self.split, self.length, self.seed)
+        return _opened, (self.folder, self.split, self.length, self.seed, self.documents.digest)
 
     def rows(self, epoch: int) -> int:
         """How many sequences an epoch has."""
@@ -163,5 +164,9 @@ class Sequences:
             place, which = end, which + 1
 
 
-def _opened(folder: Path, split: str, length: int, seed: int) -> Sequences:
-    return Sequences(folder, split, length=length, seed=seed)
+def _opened(folder: Path, split: str, length: int, seed: int, digest: str) -> Sequences:
+    """In a worker. Errors: Failure if the cache has other pieces by now than where the places were counted."""
+    found = Sequences(folder, split, length=length, seed=seed)
+    if found.documents.digest != digest:
+        raise Failure(f"the pieces of {folder} have changed while they were read; open the cache again")
+    return found

@@ -26,7 +26,7 @@ def whole_rows(document: Document, tokenizer: Tokenizer, words: DocumentWords) -
     ids, begin, end = tokenizer.document_spans(document.text)
     count, ends = len(words.start), np.maximum.accumulate(words.end)
     last = np.searchsorted(words.start, end) - 1
-    first = np.minimum(np.searchsorted(ends, begin, side="right"), count - 1)
+    first = np.searchsorted(ends, begin, side="right")  # count, and so after `last`, where no word follows
     inside = (first <= last) & (begin < end)
     first, last = np.where(inside, first, last), np.maximum.accumulate(last)
     tags = np.append(words.upos, NO_TAG)  # -1, for no word yet, finds the last entry

@@ -9,13 +9,16 @@ import pytest
 
 from pipeline.bonds import BondConfig
 from pipeline.cache.layout import Cache
+from pipeline.cache.lists import DocumentWords, WordLists
 from pipeline.cache.read import read_bonds, read_words
 from pipeline.cache.verify import verify
+from pipeline.cache.whole import whole_rows
 from pipeline.corpus import Document, read_documents, sample_corpus
 from pipeline.errors import Failure
 from pipeline.parsers import load_parser
 from pipeline.pieces import Tokenizer
 from pipeline.plan import Tools, annotator_of, plan_of
+from pipeline.prefix.state import NO_TAG
 from pipeline.records import KINDS
 from pipeline.repair import repair
 from pipeline.stages import piece_shard
@@ -96,6 +99,30 @@ def test_pieces_of_the_whole_text_meet_words_by_characters(tmp_path: Path, monke
         same += sum(a == b for a, b in zip(one["last_word"], other["last_word"], strict=True))
         total += len(one["last_word"])
     assert same / total > 0.99  # late cuts: `don` of `don't` is the word `don` until the piece `'t`
+
+
+def whole_table(text: str, spans: list[tuple[int, int]]) -> tuple[Document, Tokenizer, DocumentWords]:
+    """What `whole_rows` takes: words of a text, tag n + 1 for the nth, without bonds."""
+    size = len(spans)
+    start, end = np.array(spans, np.int32).T
+    lists = WordLists(begin=np.zeros(size + 1, np.int64), back=np.empty(0, np.int32), kind=np.empty(0, np.uint8))
+    tags, sentence = np.arange(1, size + 1, dtype=np.uint8), np.zeros(size, np.int32)
+    words = DocumentWords(start=start, end=end, sentence=sentence, upos=tags, lists=lists)
+    return Document(id="a", source="a", split="train", language="en", text=text), Tokenizer.load(), words
+
+
+def test_spaces_have_no_tag_whether_or_not_a_word_follows() -> None:
+    def tag_of_newlines(text: str, spans: list[tuple[int, int]]) -> list[int]:
+        document, tokenizer, words = whole_table(text, spans)
+        (row,) = whole_rows(document, tokenizer, words).to_pylist()
+        ids, begin, end = tokenizer.document_spans(text)
+        assert row["pieces"] == ids.tolist()
+        spaces = [at for at, (one, two) in enumerate(zip(begin, end, strict=True)) if text[one:two].strip(" ") == "\n"]
+        return [row["input_tag"][at] for at in spaces]
+
+    she_ran = [(0, 3), (4, 7), (7, 8)]
+    assert tag_of_newlines("She ran.\n\n", she_ran) == [NO_TAG, NO_TAG]
+    assert tag_of_newlines("She ran.\n\nHe", [*she_ran, (10, 12)]) == [NO_TAG, NO_TAG]
 
 
 def test_the_lists_of_a_prefix_are_a_prefix_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
