@@ -70,7 +70,9 @@ def test_a_cache_is_made_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     first = bench.bench_cache([sample_corpus()], settings, tmp_path / "cache")
     assert 3_000 < first["words"] < 6_000
     assert first["peak_memory_mb"]["eighth"]["words"] < first["words"]
-    assert bench.bench_cache([sample_corpus()], settings, tmp_path / "cache")["bytes_per_word"] == first["bytes_per_word"]
+    assert (
+        bench.bench_cache([sample_corpus()], settings, tmp_path / "cache")["bytes_per_word"] == first["bytes_per_word"]
+    )
 
 
 def test_settings_that_cannot_be_are_said() -> None:
