@@ -156,6 +156,8 @@ def same(one: SequenceBatch, other: SequenceBatch) -> bool:
     return all(torch.equal(a, b) for a, b in zip(*flat, strict=True))
 
 
+# a worker that is slow to end is terminated by torch, in a destructor: on a busy machine Python may warn of that
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_stream_goes_on_with_another_number_of_workers(cached: Callable[[str], Path]) -> None:
     def loader(workers: int) -> Loader:
         return Loader(Sequences(cached("causal"), length=64, seed=1), rows=4, workers=workers, block_kinds=KINDS)
