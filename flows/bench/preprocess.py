@@ -15,9 +15,10 @@ time, of the stages without Prefect's part, holds on a busy one too.
     valency bench preprocess wiki.train.tokens --words 300000
 """
 
+import gc
 import multiprocessing
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -59,7 +60,7 @@ def bench_preprocess(
         one = _whole(text, Path(folder) / "one", 1, shards)
         after = _bare(documents)
         two = _whole(text, Path(folder) / "two", 2, shards)
-        after_parsing = _features_and_bonds(Cache.open(Path(folder) / "one"))
+        after_parsing = _alone(annotate_and_bond, Path(folder) / "one")
     words = before.words + after.words
     bare = words / (before.seconds + after.seconds)
     processor = sum(one.summary.seconds[stage] for stage in STAGES) / one.summary.words
@@ -139,14 +140,20 @@ class Bare:
 
 
 def _bare(documents: Sequence[Document]) -> Bare:
+    return Bare(*_alone(parse_barely, [document.text for document in documents]))
+
+
+def _alone(target: Callable[[Any, "Queue[Any]"], None], given: Any) -> Any:
+    """What the target puts into its queue, in a process of its own, set up as the flow's workers are: one thread, so
+    that a core is a core on both sides."""
     spawn = multiprocessing.get_context("spawn")
     answers = spawn.Queue()
-    process = spawn.Process(target=parse_barely, args=([document.text for document in documents], answers))
-    with environment(CHILDREN):  # one thread, as the flow's workers have: a core is a core on both sides
+    process = spawn.Process(target=target, args=(given, answers))
+    with environment(CHILDREN):
         process.start()
     said = answers.get()
     process.join()
-    return Bare(*said)
+    return said
 
 
 def parse_barely(texts: Sequence[str], answers: "Queue[tuple[int, float, float]]") -> None:
@@ -164,12 +171,14 @@ def parse_barely(texts: Sequence[str], answers: "Queue[tuple[int, float, float]]
     answers.put((words, time() - begun, process_time() - processor))
 
 
-def _features_and_bonds(cache: Cache) -> float:
-    """Words a second of processor time of annotation and bonds over all parsed words of a cache."""
+def annotate_and_bond(folder: Path, answers: "Queue[float]") -> None:
+    """In a process: words a second of processor time of annotation and bonds over all parsed words of a cache."""
+    cache = Cache.open(folder)
     parsed = [words for shard in range(cache.shards) for words in read_words(cache, shard)]
     blank = [words.with_columns(features=np.zeros(len(words), np.uint64)) for words in parsed if len(words)]
     bonds_of(annotate(blank[0]), BondConfig())  # loads the tables
+    gc.freeze()  # as workers do
     begin = process_time()
     for words in blank:
         bonds_of(annotate(words), BondConfig())
-    return sum(map(len, blank)) / (process_time() - begin)
+    answers.put(sum(map(len, blank)) / (process_time() - begin))
