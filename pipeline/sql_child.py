@@ -37,7 +37,7 @@ def main() -> None:
         _say(output, str(error))
     except duckdb.OutOfMemoryException:
         _say(output, f"the query needs more memory than it may have ({asked['limits']['megabytes']} MB); ask for less")
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:  # the latter: bytes in a forged file that are no text
         _say(output, str(error))
     else:
         output.write(b"ok\n")

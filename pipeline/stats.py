@@ -53,7 +53,7 @@ def named_query(cache: str | Path, name: str) -> pa.Table:
     try:
         with open_cache(opened, ("stats",)) as connection:  # a view costs a look at all of its files
             return integers(connection.sql(QUERIES[name]).to_arrow_table())
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:  # the latter: bytes in a forged file that are no text
         raise _broken(opened, error) from error
 
 
@@ -73,13 +73,13 @@ def open_cache(cache: Cache | str | Path, layers: Collection[str] = LAYERS) -> d
     try:
         connection.execute("SET threads = 2")
         create_views(connection, files, shard_rows(opened))
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:  # the latter: bytes in a forged file that are no text
         connection.close()
         raise _broken(opened, error) from error
     return connection
 
 
-def _broken(cache: Cache, error: duckdb.Error) -> Failure:
+def _broken(cache: Cache, error: Exception) -> Failure:
     said = " ".join(str(error).split())[:300]
     return Failure(f"{cache.folder} has a layer that DuckDB cannot read ({said}); {MEND.format(cache.folder)}")
 

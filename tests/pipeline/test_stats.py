@@ -193,6 +193,15 @@ def test_what_is_lost_is_missed(tmp_path: Path, gone: str) -> None:
         open_cache(cache).close()
 
 
+def test_bytes_that_are_no_text_are_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB tells them by Python's error, when the answer is fetched."""
+    cache = cache_of(tmp_path)
+    monkeypatch.setitem(QUERIES, "odd", "SELECT 1")
+    monkeypatch.setattr("pipeline.stats.integers", lambda _: b"\xff".decode())
+    with pytest.raises(Failure, match="valency repair"):
+        named_query(cache.folder, "odd")
+
+
 PLAIN = """
 import sys
 sys.path.append(sys.argv[1])  # duckdb's folder, without what .pth files would add: nothing of ours can be imported
