@@ -17,6 +17,22 @@ NO_TAG = len(UPOS)
 TAGS = NO_TAG + 1
 
 
+class BondLists(NamedTuple):
+    """Keys that bonds give to each piece, as compressed sparse rows; E of them in all rows together."""
+
+    begin: Tensor
+    """int32 [B,N]: the keys of query (b, t) are `key[begin[b, t]:end[b, t]]`; all queries of a word share theirs."""
+    end: Tensor
+    """int32 [B,N]"""
+    key: Tensor
+    """int32 [E]: place of a piece in the query's row. A pair stands once for each bond that joins it."""
+    kind: Tensor
+    """uint8 [E]: position in pipeline.records.KINDS."""
+
+    def to(self, device: torch.device | str) -> "BondLists":
+        return BondLists(*(part.to(device) for part in self))
+
+
 class Context(NamedTuple):
     """Attributes of the pieces of B rows. A row is a sequence (one document, or a crop of it) or several packed.
 
@@ -41,6 +57,8 @@ class Context(NamedTuple):
     """int64 [B,N]: tag of last_word once it is closed."""
     causal: bool = True
     """Whether a piece may read earlier pieces only."""
+    bonds: BondLists | None = None
+    """Keys by sparse bonds; None where nobody looks through them."""
     biases: Mapping[str, Tensor] = MappingProxyType({})
     """What is added to attention's scores, [B,H or 1,N,N], by what the heads see: made once a batch for all layers."""
 
@@ -63,7 +81,8 @@ class Context(NamedTuple):
     def to(self, device: torch.device | str) -> "Context":
         """The same attributes on another device."""
         moved = {name: getattr(self, name).to(device) for name in PER_PIECE}
-        return self._replace(**moved, biases={look: bias.to(device) for look, bias in self.biases.items()})
+        biases = {look: bias.to(device) for look, bias in self.biases.items()}
+        return self._replace(**moved, bonds=self.bonds and self.bonds.to(device), biases=biases)
 
 
 PER_PIECE = ("document", "sentence_start", "first_word", "last_word", "closed_word", "input_tag", "key_tag")

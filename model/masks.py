@@ -4,7 +4,7 @@ The slow function is the meaning; the fast one is held to it by the tests. Lette
 say nothing about time order or documents: `model.views` adds both, and the anchors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lexicons.upos import compatible
-from model.context import NO_TAG, TAGS, Context
+from model.context import NO_TAG, TAGS, BondLists, Context
+from pipeline.records import KINDS
 
 
 class Mask(NamedTuple):
@@ -23,9 +24,11 @@ class Mask(NamedTuple):
     slow: Callable[[Context, int, int, int, int], bool]
     """(context, row, t, s, count) -> may t read s? Straight from the definition."""
     near: bool
-    """Whether a query's keys are bounded by nearness, so that the cost is linear in N."""
+    """Whether a query's keys are bounded, by nearness or by the caps of bonds, so that the cost is linear in N."""
     counted: bool
     """Whether the name takes a number, as in `window(64)`."""
+    bonded: bool = False
+    """Whether it reads lists of bonds, so that the context must hold them."""
 
 
 def dense(context: Context, _count: int) -> Tensor:
@@ -97,6 +100,56 @@ def tag_rows(device: torch.device) -> Tensor:
     return (table << torch.arange(TAGS)).sum(1).to(device)
 
 
+def listed(context: Context, kinds: Collection[int]) -> Tensor:
+    """bool [B,N,N]: the pairs that stand in the lists of bonds under one of these kinds."""
+    B, N = context.document.shape
+    bonds = bonds_of(context)
+    row_P, query_P, entry_P = pairs_of(bonds)
+    kind_P = bonds.kind[entry_P]
+    kept_P = torch.isin(kind_P, torch.tensor(sorted(kinds), dtype=kind_P.dtype, device=kind_P.device))
+    mask_BNN = torch.zeros(B, N, N, dtype=torch.bool, device=kind_P.device)
+    mask_BNN[row_P[kept_P], query_P[kept_P], bonds.key[entry_P[kept_P]].long()] = True
+    return mask_BNN
+
+
+def listed_slow(context: Context, row: int, t: int, s: int, kinds: Collection[int]) -> bool:
+    """Is there a bond of one of these kinds from the query's word to the key's?"""
+    bonds = bonds_of(context)
+    places = range(int(bonds.begin[row, t]), int(bonds.end[row, t]))
+    return any(int(bonds.key[at]) == s and int(bonds.kind[at]) in kinds for at in places)
+
+
+def bonds_of(context: Context) -> BondLists:
+    """Errors: ValueError if the context has no lists."""
+    if context.bonds is None:
+        raise ValueError(
+            "this view looks through bonds and its pieces have none; preprocess with "
+            "`--parser prefix --piece-bonds causal`, or choose a view without bonds"
+        )
+    return context.bonds
+
+
+def pairs_of(bonds: BondLists) -> tuple[Tensor, Tensor, Tensor]:
+    """int64 [P] each: row, query and entry of the lists of every pair, in the order of rows and queries."""
+    N = bonds.begin.shape[1]
+    begin, size = bonds.begin.long().flatten(), (bonds.end - bonds.begin).long().flatten()
+    query_P = torch.arange(len(size), device=size.device).repeat_interleave(size)
+    entry_P = torch.arange(len(query_P), device=size.device) + (begin - size.cumsum(0) + size)[query_P]
+    return query_P // N, query_P % N, entry_P
+
+
+def _of_kinds(kinds: Collection[str]) -> Mask:
+    numbers = frozenset(map(KINDS.index, kinds))
+
+    def fast(context: Context, _count: int) -> Tensor:
+        return listed(context, numbers)
+
+    def slow(context: Context, row: int, t: int, s: int, _count: int) -> bool:
+        return listed_slow(context, row, t, s, numbers)
+
+    return Mask(fast, slow, near=True, counted=False, bonded=True)
+
+
 MASKS: dict[str, Mask] = {
     "dense": Mask(dense, dense_slow, near=False, counted=False),
     "window": Mask(window, window_slow, near=True, counted=True),
@@ -104,5 +157,7 @@ MASKS: dict[str, Mask] = {
                      lambda context, row, t, s, _: sentences_slow(context, row, t, s, 1), near=True, counted=False),
     "sentences": Mask(sentences, sentences_slow, near=True, counted=True),
     "pos": Mask(pos, pos_slow, near=False, counted=False),
+    "bonds": _of_kinds([kind for kind in KINDS if kind != "blocked"]),
+    **{kind: _of_kinds([kind]) for kind in KINDS},
 }  # fmt: skip
 """All masks by name. A new one is a fast function, its slow twin, and a line here."""

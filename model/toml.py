@@ -64,6 +64,8 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
         return build(hint, value, where)
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
+        if isinstance(value, list) and get_origin(inner) is tuple:
+            return tuple(_fit(part, inner, where) for part in value)
         if isinstance(value, list) and all(type(part) is inner for part in value):
             return tuple(value)
     elif type(value) is hint:  # not isinstance: true is an int to Python, and never meant as one here

@@ -29,7 +29,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.embedding = nn.Embedding(vocabulary, config.dim)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
+        self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.layers))  # type: ignore[assignment]
         self.norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.draw_first_weights()
         # Last, so that models with and without them draw the same first weights elsewhere.
@@ -72,10 +72,10 @@ class Decoder(nn.Module):
 class Layer(nn.Module):
     """One storey: the pieces look at each other, then each thinks for itself."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(config.dim, eps=1e-6)
-        self.attention = MECHANISMS[config.mechanism](config)
+        self.attention = MECHANISMS[config.mechanism(layer)](config, layer)
         self.feed_norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.feed = FeedForward(config)
 

@@ -23,5 +23,5 @@ class Mechanism(Protocol):
     def __call__(self, x_BNM: Tensor, context: Context) -> Tensor: ...
 
 
-MECHANISMS: dict[str, Callable[["ModelConfig"], Mechanism]] = {"views": ViewsAttention}
-"""All mechanisms by name."""
+MECHANISMS: dict[str, Callable[["ModelConfig", int], Mechanism]] = {"views": ViewsAttention}
+"""All mechanisms by name: what makes one for a layer, by the layer's number."""

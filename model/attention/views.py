@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class ViewsAttention(nn.Module):
     """A layer of attention; each head has a view of its own."""
 
-    def __init__(self, config: "ModelConfig") -> None:
+    def __init__(self, config: "ModelConfig", layer: int = 0) -> None:
         super().__init__()
-        self.views, self.positions = config.head_views(), config.positions
+        self.views, self.positions = config.head_views(layer), config.positions
         self.slopes = alibi_slopes(config.heads) if config.positions == "alibi" else ()
         self.look = ", ".join(map(str, self.views)) + (" less by distance" if self.slopes else "")
         """What the heads see, in words: layers that say the same share a bias."""

@@ -78,7 +78,7 @@ GIVEN_BY: dict[str, tuple[str, ...]] = {
 
 def attributes_of(recipe: Recipe) -> tuple[str, ...]:
     """The attributes by which a recipe lets the annotation act on what the model says, in the order of GIVEN."""
-    views = recipe.model.head_views()
+    views = recipe.model.distinct_views().values()
     told = {name for view in views for mask in _masks(view) for name in GIVEN_BY.get(mask, tuple(GIVEN))}
     told |= {"input_tag"} if recipe.model.tags else set()
     # A view that sees all has no use for anchors; every other keeps the pieces of the word in sight.

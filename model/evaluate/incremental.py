@@ -48,7 +48,7 @@ class KeyValueCache:
     """Keys and values of the pieces so far. O(N) time a piece."""
 
     def __init__(self, model: Decoder) -> None:
-        self.model = model
+        self.model, self.views = model, list(model.config.distinct_views())
         self.layers = [_Kept() for _ in model.layers]
 
     @torch.no_grad()
@@ -62,7 +62,8 @@ class KeyValueCache:
         for layer, kept in zip(model.layers, self.layers, strict=True):
             attention = layer.attention
             assert isinstance(attention, ViewsAttention)
-            looked_BNM = _look(attention, kept, layer.attention_norm(x_BNM), seen_VN)
+            seen_HN = seen_VN[[self.views.index(str(view)) for view in attention.views]]
+            looked_BNM = _look(attention, kept, layer.attention_norm(x_BNM), seen_HN)
             x_BNM = layer.think(x_BNM, looked_BNM, None)
         logits: Tensor = functional.linear(model.norm(x_BNM), model.embedding.weight)[0, 0]
         return logits
@@ -91,13 +92,11 @@ def _room(like_BHND: Tensor, pieces: int) -> Tensor:
     return like_BHND.new_empty(B, H, pieces, D)
 
 
-def _look(attention: ViewsAttention, kept: _Kept, x_BNM: Tensor, seen_VN: Tensor) -> Tensor:
+def _look(attention: ViewsAttention, kept: _Kept, x_BNM: Tensor, seen_HN: Tensor) -> Tensor:
     """[1,1,M]: what the newest piece takes from those its heads see."""
     t = kept.pieces
     q_BHND, k_BHND, v_BHND = attention.heads(x_BNM, _turn(attention, x_BNM, t))
     keys_BHND, values_BHND = kept.add(k_BHND, v_BHND)
-    order = list(dict.fromkeys(map(str, attention.views)))
-    seen_HN = seen_VN[[order.index(str(view)) for view in attention.views]]
     bias_HN = torch.zeros((), dtype=x_BNM.dtype).masked_fill(~seen_HN, float("-inf"))
     if attention.slopes:
         back_N = torch.arange(t, -1, -1, dtype=x_BNM.dtype)

@@ -135,7 +135,7 @@ def observe(model: Decoder, ids: NDArray[np.int32], attributes: "Attributes") ->
     """Run a model over one document. Alone in its batch, so that equal lengths mean equal arithmetic."""
     document_BN, position_BN = np.zeros((1, len(ids)), np.int64), np.arange(len(ids))[None]
     ids_BN, context = read_places(split_of({"": (ids, attributes)}), document_BN, position_BN)
-    views = {str(view): view for view in model.config.head_views()}
+    views = model.config.distinct_views()
     masks = view_masks(list(views.values()), context)[0]
     columns = {name: getattr(attributes, name) for name in ATTRIBUTES}
     return Observation(columns, tuple(views), masks, model(ids_BN, context)[0])

@@ -60,9 +60,12 @@ class LeakTest:
 
 
 def every_view() -> tuple[str, ...]:
-    """Each mask of the table, alone, negated, numbered, joined with another, and the random control of each kind."""
+    """Each mask of the table, alone, negated, numbered, joined with another, and the random control of each kind.
+
+    Those through bonds are left out: what makes bonds of a text is tested where they are made (pipeline.bonds.causal).
+    """
     names = [f"{name}({count})" for name, mask in MASKS.items() if mask.counted for count in (1, 3, 64)]
-    names += [name for name, mask in MASKS.items() if not mask.counted]
+    names += [name for name, mask in MASKS.items() if not mask.counted and not mask.bonded]
     joined = [f"{one} & {other}" for one, other in pairwise(names)]
     joined += [f"({one} & sentences(2)) | window(4)" for one in names]
     negated = [f"~{name}" for name in names if name != "dense"]
@@ -95,7 +98,7 @@ def leaktest(
         max_prefix_change=found.max_change,
         leak_free=found.leak_free,
         first_violation=found.first_violation,
-        views=tuple(dict.fromkeys(str(view) for view in model.config.head_views())),
+        views=tuple(model.config.distinct_views()),
         documents=len(documents),
         cuts=found.cuts,
         planted=planted,

@@ -101,7 +101,7 @@ class Replay:
     def __init__(self, setup: Setup) -> None:
         self.setup, self.decoder, self.annotator = setup, setup.model(), setup.annotator()
         self.change = planted_change(setup.planted) or setup.change
-        self.views = {str(view): view for view in setup.config.head_views()}
+        self.views = setup.config.distinct_views()
         self.past: Past | None = None
         self.model: Incremental | None = None
 

@@ -58,7 +58,7 @@ def test_any_settings_are_written_and_read_back(name: str, rate: float, views: t
         ('name = "x"\n[model]\nviews = ["sentense"]', "did you mean 'sentence'?"),
         ('name = "x"\n[model]\nviews = ["dense", "pos", "sentence"]', "8 heads must share out evenly"),
         ('name = "x"\n[model]\ndim = 100', "model: dim is 100; with 8 heads give a multiple of 16"),
-        ('name = "x"\n[model]\nmechanism = "view"', "model: mechanism is 'view'; did you mean 'views'?"),
+        ('name = "x"\n[model]\npattern = ["view"]', "model: pattern holds 'view'; did you mean 'views'?"),
         ('name = "x"\nmodel = 3', "model is 3; write it as a table, [model]"),
         ('name = "x"\n[train]\nprecision = "bf16-mix"', "did you mean 'bf16-mixed'?"),
         ("leaky = false", "there is no 'name'; it must be given"),
@@ -115,3 +115,15 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").mkdir()
     with pytest.raises(ValueError, match=r"cannot read .*mine\.toml"):
         load_recipe(tmp_path / "mine.toml")
+
+
+def test_layers_may_have_views_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "mixed.toml"
+    file.write_text('name = "mixed"\n[model]\nlayers = 3\nlayer_views = [["dense"], ["sentence", "window(4)"]]\n')
+    model = load_recipe(file).model
+    seen = [list(dict.fromkeys(map(str, model.head_views(layer)))) for layer in range(3)]
+    assert seen == [["dense"], ["sentence", "window(4)"], ["dense"]]
+    assert list(model.distinct_views()) == ["dense", "sentence", "window(4)"]
+    again = tmp_path / "again.toml"
+    again.write_text(write(load_recipe(file)))
+    assert load_recipe(again) == load_recipe(file)

@@ -48,7 +48,7 @@ def test_every_view_is_tested_and_all_plants_are_caught(tools: tuple[Tokenizer, 
 
 def test_every_mask_of_the_table_is_among_the_views() -> None:
     views = every_view()
-    for name, mask in MASKS.items():
+    for name, mask in ((name, mask) for name, mask in MASKS.items() if not mask.bonded):
         assert any(view.startswith(f"{name}(" if mask.counted else name) for view in views)
 
 

@@ -9,7 +9,7 @@ from lexicons.upos import UPOS_INDEX, compatible
 from model.context import NO_TAG, Context
 from model.parse import parse
 from model.views import And, Named, Not, Or, Random, View, cost, sees, view_masks
-from tests.model.toy import toy_context
+from tests.model.toy import toy_context, with_toy_bonds
 
 VIEWS = (
     *("dense", "window(1)", "window(7)", "sentence", "sentences(1)", "sentences(2)", "sentences(3)", "pos"),
@@ -20,6 +20,11 @@ VIEWS = (
         "pos & sentences(2)",
         "(pos & sentence) | window(5)",
         "~(pos | window(3)) & dense",
+        "bonds",
+        "blocked",
+        "pos & ~blocked",
+        "(pos & sentences(2)) | open",
+        "dependency | role",
     ),
 )
 
@@ -120,12 +125,17 @@ def test_pieces_without_a_word_fit_nothing() -> None:
 @pytest.mark.parametrize("rows", [[[1]], [[7], [3, 4]], [[63], [20, 30]], [[17, 1, 2], [40]]])
 def test_fast_masks_equal_the_slow_ones(rows: list[list[int]], causal: bool) -> None:
     _, context = toy_context(rows, seed=sum(map(sum, rows)))
-    context = context._replace(causal=causal)
+    context = with_toy_bonds(context._replace(causal=causal))
     B, N = context.document.shape
     masks = view_masks([parse(view) for view in VIEWS], context)
     for number, view in enumerate(map(parse, VIEWS)):
         slow = [[[sees(view, context, row, t, s) for s in range(N)] for t in range(N)] for row in range(B)]
         assert torch.equal(masks[:, number], torch.tensor(slow)), view
+
+
+def test_a_view_through_bonds_asks_for_lists() -> None:
+    with pytest.raises(ValueError, match="--piece-bonds causal"):
+        seen("sentence | open", toy_context([[9]])[1])
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -200,7 +210,8 @@ def test_not_binds_before_and_before_or(text: str, plain: str) -> None:
     ("text", "said"),
     [
         ("pos & sentense", "unknown mask 'sentense' at character 7; did you mean 'sentence'?"),
-        ("everything", "known masks: dense, window(n), sentence, sentences(n), pos, random(view)"),
+        ("everything", "known masks: dense, window(n), sentence, sentences(n), pos, bonds, role, binding, dependency,"),
+        ("everything", "cohesion, open, escape, blocked, random(view)"),
         ("random", "the text ends at character 7; 'random' needs the view whose number of keys it takes"),
         ("random(pos", "expected `)`"),
         ("window", "the text ends at character 7; 'window' needs a number, as in `window(2)`"),

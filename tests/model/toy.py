@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from model.batches import read_places
 from model.columns import Split, split_of
-from model.context import NO_TAG, Context
+from model.context import NO_TAG, BondLists, Context
 from pipeline.prefix import Attributes
+from pipeline.records import KINDS
 
 BEGIN, END = 0, 1
 VOCABULARY = 60
@@ -83,3 +84,27 @@ def toy_context(rows: Sequence[Sequence[int]], seed: int = 0, width: int | None 
             position[row, place : place + length] = np.arange(length)
             place, number = place + length, number + 1
     return read_places(split, document, position)
+
+
+def with_toy_bonds(context: Context, seed: int = 0, most: int = 6) -> Context:
+    """The context with bonds drawn at random: up to `most` a piece, of any kind, some twice; pieces of one word share
+    their lists, as in a cache. They stay in their document and, where it is causal, look back."""
+    random = np.random.default_rng(seed)
+    B, N = context.document.shape
+    begin, end = np.zeros((B, N), np.int32), np.zeros((B, N), np.int32)
+    key, kind = list[int](), list[int]()
+    for row in range(B):
+        for t in range(N):
+            document, word = context.document[row], context.last_word[row]
+            if t > 0 and document[t - 1] == document[t] and word[t - 1] == word[t]:
+                begin[row, t], end[row, t] = begin[row, t - 1], end[row, t - 1]
+                continue
+            begin[row, t] = len(key)
+            others = [s for s in range(N) if document[s] == document[t] >= 0 and (s < t or not context.causal)]
+            if others:
+                drawn = random.choice(others, size=int(random.integers(most + 1)))
+                key += drawn.tolist()
+                kind += random.integers(len(KINDS), size=len(drawn)).tolist()
+            end[row, t] = len(key)
+    lists = [torch.from_numpy(begin), torch.from_numpy(end), torch.tensor(key, dtype=torch.int32)]
+    return context._replace(bonds=BondLists(*lists, torch.tensor(kind, dtype=torch.uint8)))

@@ -1,0 +1,89 @@
+"""The transformer as settings."""
+
+from dataclasses import dataclass
+from math import inf
+
+from model.config.checks import at_least_one, nearest
+from model.parse import parse
+from model.views import View
+
+POSITIONS = ("rotary", "learned", "alibi")
+"""How a model knows places: turned queries and keys (Su et al. 2021), an embedding a place, or scores that fall with
+distance (Press et al. 2022)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The transformer, all but its vocabulary, which comes with the cache's tokenizer."""
+
+    layers: int = 4
+    dim: int = 128
+    """Width of the residual stream."""
+    heads: int = 8
+    views: tuple[str, ...] = ("dense",)
+    """Views (model.views), shared out among the heads in order: two views and eight heads make four heads each."""
+    layer_views: tuple[tuple[str, ...], ...] = ()
+    """Views of their own for the layers, a list a layer, over and over from the first up; none: all have `views`."""
+    pattern: tuple[str, ...] = ("views",)
+    """Names in model.attention.MECHANISMS, one a layer, over and over from the first layer up."""
+    kv_heads: int = 0
+    """Heads of keys and values, each shared by as many heads of queries (Ainslie et al. 2023); 0: as many as heads."""
+    positions: str = "rotary"
+    """One of POSITIONS."""
+    context: int = 256
+    """Learned positions are so many: rows may be no longer. The other kinds of positions do not read it."""
+    tags: bool = False
+    """Whether the tag of a piece's word, by the string so far, is embedded and added to the piece's embedding."""
+    tag_loss: float = 0.0
+    """Weight of a second loss: at each piece the model must say the full tag of the piece's word. 0: there is none."""
+    dropout: float = 0.0
+    """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+
+    def __post_init__(self) -> None:
+        from model.attention import MECHANISMS  # late: the mechanisms read this very class
+
+        for name in ("layers", "dim", "heads", "context"):
+            at_least_one(name, getattr(self, name))
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            raise ValueError(f"dim is {self.dim}; with {self.heads} heads give a multiple of {2 * self.heads}")
+        if self.kv_heads < 0 or self.heads % (self.kv_heads or self.heads):
+            raise ValueError(f"kv_heads is {self.kv_heads}; {self.heads} heads must share them out evenly")
+        for views in (self.views, *self.layer_views):
+            if not views or self.heads % len(views):
+                raise ValueError(f"views has {len(views)} entries; {self.heads} heads must share out evenly")
+        if not self.pattern:
+            raise ValueError('pattern is empty; name a mechanism for the layers, as in ["views"]')
+        for mechanism in self.pattern:
+            if mechanism not in MECHANISMS:
+                raise ValueError(f"pattern holds {mechanism!r}; {nearest(mechanism, MECHANISMS)}")
+        if self.positions not in POSITIONS:
+            raise ValueError(f"positions is {self.positions!r}; {nearest(self.positions, POSITIONS)}")
+        if not 0 <= self.tag_loss < inf:
+            raise ValueError(f"tag_loss is {self.tag_loss}; give a weight of at least 0")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
+        for text in (text for views in (self.views, *self.layer_views) for text in views):
+            parse(text)
+
+    def head_views(self, layer: int = 0) -> tuple[View, ...]:
+        """The view of each head of a layer."""
+        views = self.layer_views[layer % len(self.layer_views)] if self.layer_views else self.views
+        each = self.heads // len(views)
+        return tuple(view for text in views for view in [parse(text)] * each)
+
+    def distinct_views(self) -> dict[str, View]:
+        """All views of all layers by their text, in the order of layers and heads."""
+        layers = range(len(self.layer_views) or 1)
+        return {str(view): view for layer in layers for view in self.head_views(layer)}
+
+    def mechanism(self, layer: int) -> str:
+        """The name of a layer's mechanism."""
+        return self.pattern[layer % len(self.pattern)]
+
+    def key_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.kv_heads or self.heads
+
+    def hidden(self) -> int:
+        """Width of the feed-forward layer: SwiGLU has three matrices, so 8/3 dim costs what two of 4 dim would."""
+        return -(-8 * self.dim // 3 // 32) * 32
