@@ -21,31 +21,27 @@ is read from the note beside it.
 """
 
 import json
-import multiprocessing
 import re
 import resource
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from multiprocessing.queues import Queue
 from pathlib import Path
-from queue import Empty
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from flows.bench.alone import alone
 from flows.preprocess import PreprocessSettings, preprocess
-from flows.server import CHILDREN, environment
 from pipeline.bonds import BondConfig
 from pipeline.bonds.modes import mode_config
 from pipeline.cache.digest import source_digest
 from pipeline.cache.layout import DOCUMENTS, Cache
 from pipeline.cache.verify import forget_hashes
 from pipeline.corpus import Document, read_documents
-from pipeline.errors import Failure
 from pipeline.plan import PIECE_BONDS
 from pipeline.sql import Limits, RefusedError, run_select
 from pipeline.stats import QUERIES, named_query
@@ -138,7 +134,7 @@ def _make(corpora: Sequence[str | Path], settings: BenchCache, scratch: Path, fo
     for name, words, place in (("eighth", settings.words // 8, scratch / "small"), ("all", settings.words, folder)):
         text = scratch / f"{name}.jsonl"
         _write(mixed(corpora, words), text)
-        summary, seconds, largest = _preprocessed(text, place, settings)
+        summary, seconds, largest = alone(preprocess_alone, (text, place, settings.preprocess()))
         memory[name] = {"words": summary["words"], "peak_mb": largest}
     return {
         "parser": settings.parser,
@@ -182,37 +178,15 @@ def _write(documents: Iterator[Document], file: Path) -> None:
             out.write(json.dumps({"id": document.id, "text": document.text}) + "\n")
 
 
-def _preprocessed(text: Path, cache: Path, settings: BenchCache) -> tuple[dict[str, Any], float, int]:
-    """Summary, seconds, and the largest process in MB: in a process of its own, so that nothing else counts."""
-    spawn = multiprocessing.get_context("spawn")
-    answers_: Queue[Any] = spawn.Queue()
-    process = spawn.Process(target=preprocess_alone, args=(text, cache, settings.preprocess(), answers_))
-    with environment(CHILDREN):  # one thread, as the flow's workers have
-        process.start()
-    said: Any = None
-    while said is None:
-        try:
-            said = answers_.get(timeout=5)
-        except Empty:
-            if not process.is_alive():
-                raise Failure("preprocessing was killed; is there enough memory?") from None
-    process.join()
-    if isinstance(said, str):
-        raise Failure(f"preprocessing failed: {said}")
-    return said  # type: ignore[no-any-return]
-
-
-def preprocess_alone(text: Path, cache: Path, settings: PreprocessSettings, answers_: "Queue[Any]") -> None:
-    """In a process: preprocess; puts (summary, seconds, largest process in MB), or what went wrong."""
-    try:
-        began = perf_counter()
-        summary = preprocess([text], cache, settings)
-        seconds = perf_counter() - began
-        names = ("documents", "quarantined", "sentences", "words", "bonds", "pieces", "words_per_second")
-        kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        answers_.put(({name: getattr(summary, name) for name in names}, seconds, kilobytes // 1024))
-    except Exception as error:
-        answers_.put(f"{type(error).__name__}: {error}")
+def preprocess_alone(given: tuple[Path, Path, PreprocessSettings]) -> tuple[dict[str, Any], float, int]:
+    """Preprocess a text into a cache, in a process of its own: summary, seconds, and the largest process in MB."""
+    text, cache, settings = given
+    began = perf_counter()
+    summary = preprocess([text], cache, settings)
+    seconds = perf_counter() - began
+    names = ("documents", "quarantined", "sentences", "words", "bonds", "pieces", "words_per_second")
+    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {name: getattr(summary, name) for name in names}, seconds, kilobytes // 1024
 
 
 def sizes(folder: Path) -> dict[str, Any]:
