@@ -27,7 +27,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -61,6 +61,8 @@ JOIN_MEGABYTES = 8_192
 words twice, which is more than the 2,048 MB that a query has by itself."""
 NOTE = "bench.json"
 """Beside a kept cache's layers: what its making took."""
+PLACES = "places"
+"""In the note alone: where the corpora lay, since others may have the same names."""
 
 ENDS = """FROM bond
           JOIN words q ON q.document = bond.document AND q.index = bond.query
@@ -116,7 +118,8 @@ def bench_cache(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(cache) if cache else Path(scratch) / "cache"
         code = source_digest("pipeline", "lexicons", "flows")
-        told = {"settings": asdict(settings), "corpora": [str(each) for each in corpora], "code": code}
+        names, places = [name_of(each) for each in corpora], [_place(each) for each in corpora]
+        told = {"settings": asdict(settings), "corpora": names, PLACES: places, "code": code}
         if not (folder / NOTE).is_file():
             if (folder / "cache.json").exists():
                 raise ValueError(f"{folder} was not made to its end by this bench; remove it, or name another folder")
@@ -125,7 +128,18 @@ def bench_cache(
         made = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         if (said := {name: made.get(name) for name in told}) != told:
             raise ValueError(f"{folder} was made with {said}, not {told}; remove it, or name another folder")
+        del made[PLACES]  # where they lie says nothing to others
         return {**made, **sizes(folder), **answers(folder), **joins(folder), **reading(folder)}
+
+
+def name_of(corpus: str | Path) -> str:
+    """Of a corpus: that of its file or folder, or the last part of its address."""
+    return PurePosixPath(_place(corpus)).name
+
+
+def _place(corpus: str | Path) -> str:
+    """Absolute, unless it is an address."""
+    return str(corpus) if "://" in str(corpus) else str(Path(corpus).resolve())
 
 
 def _make(corpora: Sequence[str | Path], settings: BenchCache, scratch: Path, folder: Path) -> dict[str, Any]:
