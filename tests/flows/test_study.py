@@ -185,8 +185,9 @@ def test_a_study_with_settings_of_another_one_has_no_stages_but_its_grid(folder:
     assert (dense["settings"]["learning_rate"], cut["settings"]["learning_rate"]) == (2e-3, 4e-3)
     assert dense["settings"]["chosen_by"] == "small"
     for one in (dense, cut):
-        assert one["format"] == 2
+        assert one["format"] == 3
         assert one["certificate"]["certified"] is True
+        assert one["certificate"]["recipe"] == one["made_from"]["recipe"]
         assert one["certificate"]["pieces"] == 12
     page = folder / "docs" / "RESULTS.md"
     write_results(folder / "fixed" / "again.jsonl", page)
