@@ -340,6 +340,43 @@ def test_a_plan_that_does_not_fit_says_where(tmp_path: Path, change: tuple[str, 
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        ("horizon", ('recipe = "dense"', 'recipe = "bare"')),
+        ("tuning", ('near = "sentence"}', 'near = "bare"}')),
+        ("mix", ('near = ["windows"]}', 'near = ["bare@alibi"]}')),
+        ("short", ('{mini = ["sentence"]}', '{mini = ["sentence", "bare"]}')),
+    ],
+)
+def test_a_stage_that_runs_a_recipe_without_views_for_the_size_is_refused_when_the_plan_is_read(
+    tmp_path: Path, stage: str, change: tuple[str, str]
+) -> None:
+    file = tmp_path / "plan.toml"
+    bare = '[recipes.bare]\nfamily = "near"\nviews = {}\n'
+    file.write_text(SMALL + bare, encoding="utf-8")
+    load_plan(file)  # nobody runs it
+    assert change[0] in SMALL
+    file.write_text(SMALL.replace(*change) + bare, encoding="utf-8")
+    said = (
+        rf"plan\.toml: recipe 'bare' has no views for the size 'mini', at which \[{stage}\] runs it; write views\.mini"
+    )
+    with pytest.raises(ValueError, match=said):
+        load_plan(file)
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [("mix", ('sizes = ["mini"]', 'sizes = ["midi"]')), ("short", ("{mini = [", "{midi = ["))],
+)
+def test_a_stage_at_a_size_that_is_not_there_is_refused(tmp_path: Path, stage: str, change: tuple[str, str]) -> None:
+    file = tmp_path / "plan.toml"
+    assert change[0] in SMALL
+    file.write_text(SMALL.replace(*change), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"\[{stage}\] runs at a size 'midi'; write a table \[sizes\.midi\]"):
+        load_plan(file)
+
+
 def test_a_corpus_without_a_cache_and_caches_of_two_tokenizers_are_refused(folder: Path, plan: Plan) -> None:
     with pytest.raises(ValueError, match=r"reads 'stories'; name its cache, as in --cache stories=FOLDER"):
         check_caches(plan, {})
