@@ -13,12 +13,13 @@ import pytest
 from flows.study.lines import SCHEMA, append_line, join_articles, read_lines
 from flows.study.plan import Plan, load_plan
 from flows.study.run import StudySettings, check_caches, in_chunks, run_study
-from flows.study.stages import StudyRun, chosen_settings, chosen_steps, stages
+from flows.study.stages import StudyRun, chosen_settings, chosen_steps, horizon_runs, stages
+from flows.study.worker import made_from
 from flows.study_report import write_results
 from flows.study_report.load import load_study
 from model.evaluate.leak_meter import MeterConfig
 from pipeline.errors import Failure
-from tests.model.tiny_cache import write_cache
+from tests.model.tiny_cache import STORIES, write_cache
 
 SHIPPED = Path(__file__).parents[2] / "data" / "studies" / "first_study.toml"
 
@@ -380,13 +381,18 @@ def test_a_stage_at_a_size_that_is_not_there_is_refused(tmp_path: Path, stage: s
 def test_a_corpus_without_a_cache_and_caches_of_two_tokenizers_are_refused(folder: Path, plan: Plan) -> None:
     with pytest.raises(ValueError, match=r"reads 'stories'; name its cache, as in --cache stories=FOLDER"):
         check_caches(plan, {})
+    both = replace(plan, corpora=("stories", "tales"))
+    alike = write_cache(folder / "alike", {"train": STORIES[:2], "validation": STORIES[2:3], "test": STORIES[3:4]})
+    check_caches(both, {"stories": folder / "cache", "tales": alike})
+    larger = write_cache(folder / "larger", size=330)
+    with pytest.raises(ValueError, match=r"have tokenizers .*'tales': .* compares perplexity, so make them with one"):
+        check_caches(both, {"stories": folder / "cache", "tales": larger})
 
 
 def test_a_line_made_from_other_settings_is_not_taken_for_the_plans(folder: Path, plan: Plan) -> None:
-    file = folder / "results" / "small.jsonl"
-    other = folder / "other" / file.name
-    other.parent.mkdir()
-    other.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    first = horizon_runs(plan)[0]
+    line = {"run": first.name, "bits_per_byte": 1.0, "made_from": made_from(first.recipe, folder / "cache")}
+    append_line(folder / "other" / "small.jsonl", line)
     changed = replace(plan, train=replace(plan.train, clip=0.5))
     with pytest.raises(Failure, match=r"was made from .* bring plan and cache back, or give the plan another name"):
         run_study(changed, settings(folder, "other"), lambda *_: None)
