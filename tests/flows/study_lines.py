@@ -141,7 +141,8 @@ def certificate(**changes: Any) -> dict[str, Any]:
 
 
 def _search(plan: Plan, corpus: str, size: str) -> list[dict[str, Any]]:
-    unseen = {"test_bits_per_byte": None, "test_perplexity": None, "certificate": None, "corpus": corpus, "size": size}
+    unseen = {"test_bits_per_byte": None, "test_perplexity": None, "corpus": corpus, "size": size}
+    unseen |= {"certificate": None, "leak_free": None, "max_change": None}
     found = []
     for steps in (plan.steps, 2 * plan.steps):
         bits = 1.2 + 0.01 * (steps > plan.steps)
