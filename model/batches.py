@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.bonds import bond_lists
 from model.columns import Split
 from model.context import NO_TAG, Context
 
@@ -64,6 +65,8 @@ def read_places(split: Split, document_BN: NDArray[np.int64], position_BN: NDArr
         closed_word=torch.from_numpy(column("closed_word", 0)),
         input_tag=torch.from_numpy(column("input_tag", NO_TAG)),
         key_tag=torch.from_numpy(column("key_tag", NO_TAG)),
+        causal=split.causal,
+        bonds=bond_lists(split, document_BN, position_BN),
     )
     return torch.from_numpy(column("pieces", 0)), context
 

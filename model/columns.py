@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from model.bonds import SplitBonds, read_split_bonds
 from pipeline.cache.layout import Cache
+from pipeline.cache.lists import WordLists
 from pipeline.cache.read import check_columns, damaged
 from pipeline.cache.schema import PIECES
 from pipeline.cache.verify import sound
@@ -40,6 +42,10 @@ class Split:
     """[D]: UTF-8 bytes of each document's text."""
     columns: Mapping[str, NDArray[Any]]
     """An array a name of COLUMNS, one entry a piece; positions and word indices count within the document."""
+    bonds: SplitBonds | None = None
+    """Of the documents' words; None where nobody asked for them."""
+    causal: bool = True
+    """Whether the attributes are those of a causal model (law 1); else they know the whole text."""
 
     def pieces(self) -> NDArray[np.int64]:
         """[D]: number of pieces of each document."""
@@ -54,6 +60,8 @@ class Split:
         digest.update("\n".join(self.documents).encode())
         for array in (self.offset, self.bytes, *(self.columns[name] for name in COLUMNS)):
             digest.update(np.ascontiguousarray(array).data)
+        if self.bonds:
+            self.bonds.update(digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +82,11 @@ class PiecesLayer:
         return digest.hexdigest()[:12]
 
 
-def read_layer(folder: Path) -> PiecesLayer:
-    """The current pieces layer of a cache.
+def read_layer(folder: Path, bonds: bool = False) -> PiecesLayer:
+    """The current pieces layer of a cache; bonds: those of its words, too.
 
-    Errors: ValueError if the folder is no cache or has no pieces yet; Failure if a shard is missing or damaged.
+    Errors: ValueError if the folder is no cache, has no pieces yet, or no bonds that are asked for; Failure if a shard
+    is missing or damaged.
     """
     cache = Cache.open(folder)
     name = cache.layer("pieces")
@@ -94,12 +103,19 @@ def read_layer(folder: Path) -> PiecesLayer:
         name=name,
         tokenizer=cache.folder / "tokenizers" / f"{digests['tokenizer']}.json",
         annotator=cache.folder / "annotators" / f"{digests['annotator']}.safetensors",
-        splits={split: _joined([block for block in blocks if block.split == split]) for split in SPLITS},
+        splits={split: _joined(blocks, split, read_split_bonds(folder, split) if bonds else None) for split in SPLITS},
     )
 
 
-def split_of(documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]]) -> Split:
-    """A split of documents at hand: piece ids and attributes by document id. Bytes are not known and stand as 0."""
+def split_of(
+    documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]],
+    bonds: Sequence[WordLists] | None = None,
+    causal: bool = True,
+) -> Split:
+    """A split of documents at hand: piece ids and attributes by document id; bonds: of each document's words.
+
+    Bytes are not known and stand as 0.
+    """
     lengths = [len(ids) for ids, _ in documents.values()]
     columns = {"pieces": [ids for ids, _ in documents.values()]}
     columns |= {name: [getattr(attributes, name) for _, attributes in documents.values()] for name in ATTRIBUTES}
@@ -108,6 +124,8 @@ def split_of(documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]]) ->
         offset=np.cumsum([0, *lengths], dtype=np.int64),
         bytes=np.zeros(len(lengths), np.int64),
         columns={name: _concatenated(parts, name) for name, parts in columns.items()},
+        bonds=None if bonds is None else SplitBonds.of(bonds),
+        causal=causal,
     )
 
 
@@ -147,8 +165,9 @@ def _blocks(cache: Cache, layer: str, shard: int) -> Iterator[_Block]:
 HEAD = ("document", "split", "block", "document_pieces", "document_bytes")
 
 
-def _joined(blocks: Sequence[_Block]) -> Split:
-    """Blocks in order, put together; a document that lacks one is an error."""
+def _joined(all_blocks: Sequence[_Block], split: str, bonds: SplitBonds | None) -> Split:
+    """Blocks of a split in order, put together; a document that lacks one is an error."""
+    blocks = [block for block in all_blocks if block.split == split]
     documents = list(dict.fromkeys(block.order[0] for block in blocks))
     firsts = {block.order[0]: block for block in blocks if block.order[1] == 0}
     found: dict[str, int] = dict.fromkeys(documents, 0)
@@ -162,6 +181,7 @@ def _joined(blocks: Sequence[_Block]) -> Split:
         offset=np.cumsum([0, *found.values()], dtype=np.int64),
         bytes=np.array([firsts[document].document_bytes for document in documents], np.int64),
         columns={name: _concatenated([block.columns[name] for block in blocks], name) for name in COLUMNS},
+        bonds=bonds,
     )
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from model import masks, views
 from model.context import Context
-from model.evaluate.leak import Annotator
+from model.evaluate.leak import Annotator, lists_of
+from pipeline.cache.lists import WordLists
 from pipeline.prefix import NO_TAG, Attributes
 
 Change = Callable[[NDArray[np.int32], Attributes], Attributes]
@@ -30,6 +31,28 @@ class Leaky:
 
     def annotate(self, ids: NDArray[np.int32]) -> Attributes:
         return self.change(ids, self.annotator.annotate(ids))
+
+    def lists(self, ids: NDArray[np.int32]) -> WordLists | None:
+        return lists_of(self.annotator, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyBonds:
+    """An annotator that gives a word the bonds of the next one, as far as they reach behind the word."""
+
+    annotator: Annotator
+
+    def annotate(self, ids: NDArray[np.int32]) -> Attributes:
+        return self.annotator.annotate(ids)
+
+    def lists(self, ids: NDArray[np.int32]) -> WordLists | None:
+        honest = lists_of(self.annotator, ids)
+        if honest is None or not len(honest):
+            return honest
+        kept = honest.back > 1
+        word = np.repeat(np.arange(len(honest)), np.diff(honest.begin))[kept] - 1
+        begin = np.searchsorted(word, np.arange(len(honest) + 1))
+        return WordLists(begin=begin, back=honest.back[kept] - 1, kind=honest.kind[kept])
 
 
 def whole_word_tag(_ids: NDArray[np.int32], honest: Attributes) -> Attributes:
@@ -81,9 +104,11 @@ def full_tag_early() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One planted leak: in the attributes, or in a mask while `entered`."""
+    """One planted leak: in the attributes, in the bonds, or in a mask while `entered`."""
 
     change: Change | None = None
+    bonds: bool = False
+    """Whether a word gets the bonds of the next one."""
     entered: Callable[[], object] = nullcontext
 
 
@@ -94,4 +119,5 @@ PLANTED: Mapping[str, Plant] = {
     "content seed": Plant(content_seed),
     "cap per key": Plant(entered=cap_per_key),
     "full tag early": Plant(entered=full_tag_early),
+    "next word's bonds": Plant(bonds=True),
 }
