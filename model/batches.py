@@ -17,6 +17,7 @@ from torch import Tensor
 from model.bonds import bond_lists
 from model.columns import Split
 from model.context import NO_TAG, Context
+from model.facts import piece_facts
 
 NO_TARGET = -100
 """What `torch.nn.functional.cross_entropy` leaves out."""
@@ -67,6 +68,7 @@ def read_places(split: Split, document_BN: NDArray[np.int64], position_BN: NDArr
         key_tag=torch.from_numpy(column("key_tag", NO_TAG)),
         causal=split.causal,
         bonds=bond_lists(split, document_BN, position_BN),
+        facts=piece_facts(split, document_BN, source),
     )
     return torch.from_numpy(column("pieces", 0)), context
 

@@ -8,11 +8,12 @@ is read across them. Cost: about 50,000 words a second to parse, and as many to 
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.facts import WordFacts
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
 from pipeline.bonds.modes import mode_config
@@ -57,11 +58,18 @@ class BondReader:
         ]
         return annotate(_one_document(self.parser.read(parts).words))
 
-    def lists(self, ids: NDArray[np.int32]) -> WordLists:
-        """The bonds of the document's words. ids: int32 [N]."""
+    def known(self, ids: NDArray[np.int32]) -> "Known":
+        """What is known of the document's words. ids: int32 [N]."""
         words = self.words(ids)
         _, found = next(document_words(words, bonds_of(words, self.config), causal=True))
-        return found.lists
+        return Known(found.lists, WordFacts.of(words))
+
+
+class Known(NamedTuple):
+    """What is known of a document's words beside the attributes of its pieces."""
+
+    lists: WordLists
+    facts: WordFacts
 
 
 @lru_cache(maxsize=2)
@@ -92,5 +100,5 @@ class Bonded:
     def annotate(self, ids: NDArray[np.int32]) -> "Attributes":
         return self.annotator.annotate(ids)
 
-    def lists(self, ids: NDArray[np.int32]) -> WordLists:
-        return self.reader.lists(ids)
+    def known(self, ids: NDArray[np.int32]) -> Known:
+        return self.reader.known(ids)

@@ -65,15 +65,11 @@ class SplitBonds:
 
 
 def read_split_bonds(cache: "str | Path", split: str) -> SplitBonds:
-    """The bonds of a split of the cache's current pieces layer, documents in the order of their ids.
+    """The bonds of a split of the cache's current pieces layer, which has some; documents in the order of their ids.
 
-    Errors: ValueError if the layer has no bonds; Failure if it is damaged.
+    Errors: Failure if the layer is damaged.
     """
     documents = open_documents(cache, split)
-    if any(not segment.has_bonds for segment in documents.segments):
-        raise ValueError(
-            f"the pieces of {cache} have no bonds; preprocess with `--parser prefix --mode causal --piece-bonds causal`"
-        )
     found = []
     places = zip(documents.segment.tolist(), documents.first_piece.tolist(), documents.size.tolist(), strict=True)
     for number, first, size in places:

@@ -15,14 +15,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.bonds import SplitBonds, read_split_bonds
+from model.facts import SplitFacts, read_facts
+from pipeline.bonds.config import BondConfig
 from pipeline.cache.layout import Cache
-from pipeline.cache.lists import WordLists
+from pipeline.cache.made import config_of
 from pipeline.cache.read import check_columns, damaged
 from pipeline.cache.schema import PIECES
 from pipeline.cache.verify import sound
 from pipeline.errors import Failure
 
 if TYPE_CHECKING:
+    from model.bond_reader import Known
     from pipeline.prefix import Attributes
 
 ATTRIBUTES = ("first_word", "last_word", "closed_word", "sentence_start", "input_tag", "key_tag")
@@ -44,6 +47,8 @@ class Split:
     """An array a name of COLUMNS, one entry a piece; positions and word indices count within the document."""
     bonds: SplitBonds | None = None
     """Of the documents' words; None where nobody asked for them."""
+    facts: SplitFacts | None = None
+    """What scores ask of the words; None where nobody asked for them."""
     causal: bool = True
     """Whether the attributes are those of a causal model (law 1); else they know the whole text."""
 
@@ -60,8 +65,9 @@ class Split:
         digest.update("\n".join(self.documents).encode())
         for array in (self.offset, self.bytes, *(self.columns[name] for name in COLUMNS)):
             digest.update(np.ascontiguousarray(array).data)
-        if self.bonds:
-            self.bonds.update(digest)
+        for known in (self.bonds, self.facts):
+            if known:
+                known.update(digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,8 @@ class PiecesLayer:
     tokenizer: Path
     annotator: Path
     splits: Mapping[str, Split]
+    bonds: BondConfig | None = None
+    """Settings of the bonds, where the pieces have some."""
 
     def digest(self) -> str:
         """Twelve hex digits over everything that training reads."""
@@ -82,11 +90,11 @@ class PiecesLayer:
         return digest.hexdigest()[:12]
 
 
-def read_layer(folder: Path, bonds: bool = False) -> PiecesLayer:
-    """The current pieces layer of a cache; bonds: those of its words, too.
+def read_layer(folder: Path, *, bonds: bool = False, facts: bool = False) -> PiecesLayer:
+    """The current pieces layer of a cache; bonds, facts: those of its words, too.
 
-    Errors: ValueError if the folder is no cache, has no pieces yet, or no bonds that are asked for; Failure if a shard
-    is missing or damaged.
+    Errors: ValueError if the folder is no cache, has no pieces yet, or not what is asked for; Failure if a shard is
+    missing or damaged.
     """
     cache = Cache.open(folder)
     name = cache.layer("pieces")
@@ -97,22 +105,36 @@ def read_layer(folder: Path, bonds: bool = False) -> PiecesLayer:
         raise ValueError(
             f"the pieces of {folder} know the whole text; preprocess with --piece-bonds causal or none to train on them"
         )
+    if (bonds or facts) and "words" not in digests:
+        raise ValueError(
+            f"the pieces of {folder} know nothing of bonds; preprocess with `--parser prefix --mode causal "
+            "--piece-bonds causal`"
+        )
     read = (block for shard in range(cache.shards) for block in _blocks(cache, name, shard))
     blocks = sorted(read, key=lambda block: block.order)
+    splits = {split: _joined([block for block in blocks if block.split == split]) for split in SPLITS}
+    if bonds:
+        splits = {split: replace(each, bonds=read_split_bonds(folder, split)) for split, each in splits.items()}
+    if facts:
+        known = read_facts(folder, digests["words"], [splits[split].documents for split in SPLITS])
+        splits = {split: replace(splits[split], facts=of) for split, of in zip(SPLITS, known, strict=True)}
     return PiecesLayer(
         name=name,
         tokenizer=cache.folder / "tokenizers" / f"{digests['tokenizer']}.json",
         annotator=cache.folder / "annotators" / f"{digests['annotator']}.safetensors",
-        splits={split: _joined(blocks, split, read_split_bonds(folder, split) if bonds else None) for split in SPLITS},
+        splits=splits,
+        bonds=config_of(folder, f"bonds/words={digests['words']},rules={digests['bonds']}")
+        if "bonds" in digests
+        else None,
     )
 
 
 def split_of(
     documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]],
-    bonds: Sequence[WordLists] | None = None,
+    known: "Sequence[Known] | None" = None,
     causal: bool = True,
 ) -> Split:
-    """A split of documents at hand: piece ids and attributes by document id; bonds: of each document's words.
+    """A split of documents at hand: piece ids and attributes by document id; known: of each document's words.
 
     Bytes are not known and stand as 0.
     """
@@ -124,7 +146,8 @@ def split_of(
         offset=np.cumsum([0, *lengths], dtype=np.int64),
         bytes=np.zeros(len(lengths), np.int64),
         columns={name: _concatenated(parts, name) for name, parts in columns.items()},
-        bonds=None if bonds is None else SplitBonds.of(bonds),
+        bonds=SplitBonds.of([each.lists for each in known]) if known else None,
+        facts=SplitFacts.of([each.facts for each in known]) if known else None,
         causal=causal,
     )
 
@@ -165,9 +188,8 @@ def _blocks(cache: Cache, layer: str, shard: int) -> Iterator[_Block]:
 HEAD = ("document", "split", "block", "document_pieces", "document_bytes")
 
 
-def _joined(all_blocks: Sequence[_Block], split: str, bonds: SplitBonds | None) -> Split:
-    """Blocks of a split in order, put together; a document that lacks one is an error."""
-    blocks = [block for block in all_blocks if block.split == split]
+def _joined(blocks: Sequence[_Block]) -> Split:
+    """Blocks in order, put together; a document that lacks one is an error."""
     documents = list(dict.fromkeys(block.order[0] for block in blocks))
     firsts = {block.order[0]: block for block in blocks if block.order[1] == 0}
     found: dict[str, int] = dict.fromkeys(documents, 0)
@@ -181,7 +203,6 @@ def _joined(all_blocks: Sequence[_Block], split: str, bonds: SplitBonds | None) 
         offset=np.cumsum([0, *found.values()], dtype=np.int64),
         bytes=np.array([firsts[document].document_bytes for document in documents], np.int64),
         columns={name: _concatenated([block.columns[name] for block in blocks], name) for name in COLUMNS},
-        bonds=bonds,
     )
 
 

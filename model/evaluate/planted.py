@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from model import masks, views
+from model.bond_reader import Known
 from model.context import Context
-from model.evaluate.leak import Annotator, lists_of
+from model.evaluate.leak import Annotator, known_of
 from pipeline.cache.lists import WordLists
 from pipeline.prefix import NO_TAG, Attributes
 
@@ -32,8 +33,8 @@ class Leaky:
     def annotate(self, ids: NDArray[np.int32]) -> Attributes:
         return self.change(ids, self.annotator.annotate(ids))
 
-    def lists(self, ids: NDArray[np.int32]) -> WordLists | None:
-        return lists_of(self.annotator, ids)
+    def known(self, ids: NDArray[np.int32]) -> Known | None:
+        return known_of(self.annotator, ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,15 @@ class LeakyBonds:
     def annotate(self, ids: NDArray[np.int32]) -> Attributes:
         return self.annotator.annotate(ids)
 
-    def lists(self, ids: NDArray[np.int32]) -> WordLists | None:
-        honest = lists_of(self.annotator, ids)
-        if honest is None or not len(honest):
-            return honest
+    def known(self, ids: NDArray[np.int32]) -> Known | None:
+        known = known_of(self.annotator, ids)
+        if known is None or not len(known.lists):
+            return known
+        honest = known.lists
         kept = honest.back > 1
         word = np.repeat(np.arange(len(honest)), np.diff(honest.begin))[kept] - 1
         begin = np.searchsorted(word, np.arange(len(honest) + 1))
-        return WordLists(begin=begin, back=honest.back[kept] - 1, kind=honest.kind[kept])
+        return known._replace(lists=WordLists(begin=begin, back=honest.back[kept] - 1, kind=honest.kind[kept]))
 
 
 def whole_word_tag(_ids: NDArray[np.int32], honest: Attributes) -> Attributes:
