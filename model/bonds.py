@@ -4,9 +4,9 @@ A causal query has the bonds of the last word that is closed at it, a query of a
 of its own last word (pipeline.cache.lists). Letters: B rows, N pieces of a row, D documents, W words, E bonds.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def bond_lists(split: "Split", document_BN: Ints, position_BN: Ints) -> BondList
     before = 0
     for row in range(B):
         begin_BN[row] = end_BN[row] = before
-        for first, stop in _runs(document_BN[row]):
+        for first, stop in stretches(document_BN[row]):
             document, position = int(document_BN[row, first]), int(position_BN[row, first])
             lists = _of_run(split, document, position, stop - first)
             begin_BN[row, first:stop], end_BN[row, first:stop] = lists.begin + before, lists.end + before
@@ -115,7 +115,7 @@ def _of_run(split: "Split", document: int, position: int, size: int) -> Lists:
     return piece_lists(bonds, query, columns["first_word"], columns["last_word"])
 
 
-def _runs(document_N: Ints) -> Iterator[tuple[int, int]]:
+def stretches(document_N: Ints) -> list[tuple[int, int]]:
     """Begin and end of the stretches of a row that hold pieces of one document."""
     cuts = [0, *(np.flatnonzero(np.diff(document_N)) + 1).tolist(), len(document_N)]
-    return ((first, stop) for first, stop in itertools.pairwise(cuts) if document_N[first] >= 0)
+    return [(first, stop) for first, stop in pairwise(cuts) if document_N[first] >= 0]

@@ -40,6 +40,7 @@ class Decoder(nn.Module):
         self.place_embedding = _embedding(config.context, config.dim) if config.positions == "learned" else None
         self.tag_embedding = _embedding(TAGS, config.dim) if config.tags else None
         self.feature_embedding = _embedding(FEATURE_BITS, config.dim) if config.features else None
+        self.class_out = _embedding(config.classes, config.dim) if config.objective == "classify" else None
         self.tag_out = _embedding(TAGS, config.dim) if config.tag_loss else None
 
     def draw_first_weights(self) -> None:
@@ -55,6 +56,13 @@ class Decoder(nn.Module):
         noise: what dropout draws from, in training; None drops nothing.
         """
         return functional.linear(self.hidden(ids_BN, context, noise), self.embedding.weight)
+
+    def class_logits(self, hidden_BNM: Tensor, context: Context) -> Tensor:
+        """[B,C]: logits of the classes, read off the mean over a row's pieces. Only where the objective is classify."""
+        assert self.class_out is not None
+        valid_BN1 = context.valid()[:, :, None]
+        mean_BM = (hidden_BNM * valid_BN1).sum(1) / valid_BN1.sum(1).clamp(min=1)
+        return functional.linear(mean_BM, self.class_out.weight)
 
     def hidden(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
         """[B,N,M]: what the logits are read off."""

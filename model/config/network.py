@@ -12,6 +12,10 @@ POSITIONS = ("rotary", "learned", "alibi")
 """How a model knows places: turned queries and keys (Su et al. 2021), an embedding a place, or scores that fall with
 distance (Press et al. 2022)."""
 
+OBJECTIVES = ("causal", "masked", "classify")
+"""What a model learns to say: the next piece, from those before it; hidden pieces, from all others (model.masked); the
+class of a document, from all of it (model.classify)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
@@ -45,6 +49,12 @@ class ModelConfig:
     """Whether each head learns a gate for each kind, between 0 and 1, that says what the kind is worth to it."""
     features: bool = False
     """Whether what is known of the last closed word, as 64 features, is embedded and added to the piece's embedding."""
+    objective: str = "causal"
+    """One of OBJECTIVES."""
+    mask_rate: float = 0.15
+    """Of `masked`: part of the pieces that the model must say without seeing them."""
+    classes: int = 2
+    """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
 
@@ -67,6 +77,12 @@ class ModelConfig:
                 raise ValueError(f"pattern holds {mechanism!r}; {nearest(mechanism, MECHANISMS)}")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions is {self.positions!r}; {nearest(self.positions, POSITIONS)}")
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective is {self.objective!r}; {nearest(self.objective, OBJECTIVES)}")
+        if not 0 < self.mask_rate < 1:
+            raise ValueError(f"mask_rate is {self.mask_rate}; give a part between 0 and 1, such as 0.15")
+        if self.classes < 2:
+            raise ValueError(f"classes is {self.classes}; give at least 2")
         if not 0 <= self.tag_loss < inf:
             raise ValueError(f"tag_loss is {self.tag_loss}; give a weight of at least 0")
         if not 0 <= self.dropout < 1:
