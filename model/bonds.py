@@ -51,6 +51,15 @@ class SplitBonds:
             kind=np.concatenate([np.empty(0, np.uint8), *(each.kind for each in documents)]),
         )
 
+    def document(self, number: int) -> "SplitBonds":
+        """Those of one document."""
+        first, stop = self.first_word[number : number + 2].tolist()
+        begin = self.begin[first:stop]
+        part = slice(int(begin[0]), int(begin[-1]))
+        return SplitBonds(
+            first_word=np.array([0, stop - first]), begin=begin - begin[0], back=self.back[part], kind=self.kind[part]
+        )
+
     def of_words(self, document: int, first: int, stop: int) -> WordBonds:
         """The lists of the words [first, stop) of a document."""
         at = int(self.first_word[document])

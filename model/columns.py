@@ -56,6 +56,20 @@ class Split:
         """[D]: number of pieces of each document."""
         return np.diff(self.offset)
 
+    def document(self, number: int, pieces: int | None = None) -> "Split":
+        """One document alone; pieces: no more than its first ones."""
+        first, stop = int(self.offset[number]), int(self.offset[number + 1])
+        stop = stop if pieces is None else min(stop, first + pieces)
+        return replace(
+            self,
+            documents=self.documents[number : number + 1],
+            offset=np.array([0, stop - first], np.int64),
+            bytes=self.bytes[number : number + 1],
+            columns={name: column[first:stop] for name, column in self.columns.items()},
+            bonds=self.bonds and self.bonds.document(number),
+            facts=self.facts and self.facts.document(number),
+        )
+
     def with_whole_word_tags(self) -> "Split":
         """Leaky on purpose: every piece is told the tag of its whole word, also while the word is still open."""
         return replace(self, columns={**self.columns, "input_tag": self.columns["key_tag"]})

@@ -6,7 +6,7 @@ no facts the score is 0. Letters: B rows, N pieces of a row, D documents, W word
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,12 @@ class SplitFacts:
             fills=columns.fills,
             selection=columns.selection,
         )
+
+    def document(self, number: int) -> "SplitFacts":
+        """Those of one document."""
+        first, stop = self.first_word[number : number + 2].tolist()
+        columns = {name: getattr(self, name)[first:stop] for name in ("features", "selects", "fills")}
+        return replace(self, first_word=np.array([0, stop - first]), **columns)
 
     def update(self, digest: Any) -> None:
         """Add all of it to a digest."""

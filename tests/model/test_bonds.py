@@ -1,6 +1,5 @@
 """Bonds and facts of words in memory: those of the cache, those made anew from ids, and what pieces get of them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +92,7 @@ def test_scores_are_those_of_the_words_once_both_are_closed(folder: Path, layer:
     columns = score_columns(groups[0])
     first = int(np.searchsorted(groups[0].document, groups[0].documents.index(name)))
     size = min(120, int(split.pieces()[number]) - 1)
-    batch = next(evaluation_batches(replace_documents(split, number), rows=1, length=size))
+    batch = next(evaluation_batches(split.document(number), rows=1, length=size))
     found = scores(batch.context)[0]
     closed, last = batch.context.closed_word[0].tolist(), batch.context.last_word[0].tolist()
     assert (found != 0).any()
@@ -105,30 +104,6 @@ def test_scores_are_those_of_the_words_once_both_are_closed(folder: Path, layer:
             assert found[t, s] == wanted, (t, s)
     some = torch.tensor([[5, 60], [9, 100]])
     assert torch.equal(pair_scores(batch.context, some, some.flip(0))[0], found[some, some.flip(0)])
-
-
-def replace_documents(split: Split, number: int) -> Split:
-    """The split with one document alone, at number 0."""
-    assert split.bonds is not None
-    assert split.facts is not None
-    part = slice(int(split.offset[number]), int(split.offset[number + 1]))
-    words = slice(int(split.facts.first_word[number]), int(split.facts.first_word[number + 1]))
-    facts = replace(
-        split.facts,
-        first_word=np.array([0, words.stop - words.start]),
-        features=split.facts.features[words],
-        selects=split.facts.selects[words],
-        fills=split.facts.fills[words],
-    )
-    return replace(
-        split,
-        documents=split.documents[number : number + 1],
-        offset=np.array([0, part.stop - part.start]),
-        bytes=split.bytes[number : number + 1],
-        columns={name: column[part] for name, column in split.columns.items()},
-        bonds=None,
-        facts=facts,
-    )
 
 
 def test_what_a_cache_does_not_have_is_asked_for(tmp_path: Path) -> None:
