@@ -15,7 +15,11 @@ from model.train import train
 from pipeline.pieces import Tokenizer
 from tests.model.tiny_cache import write_cache
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+    # torch 2.11's compiler asks every tensor that it is handed for its gradient
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
+]
 
 TRAIN = TrainConfig(steps=30, rows=4, length=32, warmup=4, evaluate_every=10, evaluate_pieces=100, weight_decay=0.3)
 MODEL = ModelConfig(
