@@ -80,14 +80,18 @@ class ViewsAttention(nn.Module):
         return (*([Way("twin", tuple(sorted(twins)))] if twins else []), *ways)
 
     def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
-        B, N, M = x_BNM.shape
+        mixed_BHND = self.mix(*self.inputs(x_BNM, context), self.prepare(context))
+        mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
+        return mixed_BNM
+
+    def inputs(self, x_BNM: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of a whole batch."""
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
-        rotary = self.positions == "rotary"
-        turn = turn_of(N, self.width, x_BNM.device, computed_in(self.qkv.weight)) if rotary else None
-        mixed_BHND = self.mix(*self.heads(x_BNM, turn), self.prepare(context))
-        mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(B, N, M))
-        return mixed_BNM
+        if self.positions != "rotary":
+            return self.heads(x_BNM, None)
+        turn = turn_of(x_BNM.shape[1], self.width, x_BNM.device, computed_in(self.qkv.weight))
+        return self.heads(x_BNM, turn)
 
     def heads(self, x_BNM: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B,H,N,D], keys and values [B,G,N,D]; queries and keys turned."""
@@ -180,6 +184,13 @@ def attend_slow(
                 weights = torch.stack(scores).softmax(0)
                 rows.append(sum(weight * v_BGND[row, head // each, s] for weight, s in zip(weights, keys, strict=True)))
     return torch.stack([torch.as_tensor(each) for each in rows]).view(B, H, N, D)
+
+
+def mix_slow(layer: ViewsAttention, x_BNM: Tensor, context: Context) -> Tensor:
+    """The slow twin of a layer."""
+    mixed_BHND = attend_slow(*layer.inputs(x_BNM, context), layer.views, layer.slopes, context)
+    mixed_BNM: Tensor = layer.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
+    return mixed_BNM
 
 
 def alibi_slopes(heads: int) -> tuple[float, ...]:
