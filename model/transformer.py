@@ -91,7 +91,7 @@ class Layer(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(config.dim, eps=1e-6)
-        self.attention = MECHANISMS[config.mechanism(layer)](config, layer)
+        self.attention = MECHANISMS[config.mechanism(layer)].make(config, layer)
         self.feed_norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.feed = FeedForward(config)
 

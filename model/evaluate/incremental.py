@@ -103,6 +103,8 @@ def _look(attention: ViewsAttention, kept: _Kept, x_BNM: Tensor, seen_HN: Tensor
     if attention.slopes:
         back_N = torch.arange(t, -1, -1, dtype=x_BNM.dtype)
         bias_HN = bias_HN - torch.tensor(attention.slopes, dtype=x_BNM.dtype)[:, None] * back_N
+    each = len(attention.views) // attention.key_heads  # kept once, looked at by all heads that share them
+    keys_BHND, values_BHND = (x.repeat_interleave(each, 1) if each > 1 else x for x in (keys_BHND, values_BHND))
     mixed_BHND = attend(q_BHND, keys_BHND, values_BHND, bias_HN[None, :, None, :])
     mixed_BNM: Tensor = attention.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
     return mixed_BNM
@@ -112,5 +114,5 @@ def _turn(attention: ViewsAttention, x_BNM: Tensor, t: int) -> Turn | None:
     if attention.positions != "rotary":
         return None
     room = (t // ROOM + 1) * ROOM  # angles are kept by the number of places: not anew for every piece
-    turn = turn_of(room, x_BNM.shape[-1] // len(attention.views), x_BNM.device, x_BNM.dtype)
+    turn = turn_of(room, attention.width, x_BNM.device, x_BNM.dtype)
     return Turn(turn.cos[t : t + 1], turn.sin[t : t + 1])
