@@ -32,7 +32,7 @@ def generate(
     ] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what it took to this file.")] = None,
 ) -> None:
-    """Text from a trained run, as it comes. Where all views are near, memory stays the same for any number of pieces."""
+    """Text from a trained run, as it comes. Where all views are near, memory stays the same however long it goes on."""
     from flows.generate import GenerateSettings, generate_run
     from model.generate import Sampling
 

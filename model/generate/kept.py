@@ -81,7 +81,8 @@ class _Look(NamedTuple):
     """What the heads of a layer see: the slots that any of them does, and what is added to the scores."""
 
     slots: Tensor
-    bias_BJGS: Tensor
+    bias: Tensor
+    """[H,S]"""
 
 
 class _KeptLayer:
@@ -110,7 +111,7 @@ class _KeptLayer:
         keys_BJSD, values_BJSD = seen_S2JD.permute(1, 2, 0, 3)[:, None]
         # Heads that share keys stand as the queries of one head: grouped queries without a copy of any key.
         q_BJGD = q_BHND.reshape(1, J, -1, D)
-        bias_BJGS = look.bias_BJGS.reshape(1, J, -1, len(look.slots))
+        bias_BJGS = look.bias.reshape(1, J, -1, len(look.slots))
         mixed_BJGD = functional.scaled_dot_product_attention(q_BJGD, keys_BJSD, values_BJSD, attn_mask=bias_BJGS)
         mixed_BNM: Tensor = attention.out(mixed_BJGD.reshape(1, 1, -1))
         return mixed_BNM
@@ -124,8 +125,8 @@ def _look(
     if not any_S.all():
         slot_S, back_S, seen_HS = slot_S[any_S], back_S[any_S], seen_HS[:, any_S]
     bias_HS = np.where(seen_HS, 0.0 if kept.slopes is None else -kept.slopes * back_S, -np.inf)
-    bias = torch.from_numpy(bias_HS).to(like.device, like.dtype)
-    return _Look(torch.from_numpy(slot_S).to(like.device), bias)
+    made_HS = torch.from_numpy(bias_HS).to(like.device, like.dtype)
+    return _Look(torch.from_numpy(slot_S).to(like.device), made_HS)
 
 
 def _first(model: Decoder, asked: Asked) -> Tensor:

@@ -38,10 +38,12 @@ class Sight:
     tag: int
     reach: Callable[[int], int]
     """count -> where its `count`-th latest sentence begins; anything lower where that is forgotten already."""
-    place_R: Ints
-    last_word_R: Ints
-    tag_R: NDArray[np.uint8]
-    """As the newest piece knows them: the full tag where the word is closed."""
+    places: Ints
+    """[R]"""
+    last_words: Ints
+    """[R]"""
+    tags: NDArray[np.uint8]
+    """[R]: as the newest piece knows them: the full tag where the word is closed."""
 
 
 class Eye(NamedTuple):
@@ -60,14 +62,14 @@ def _anywhere(_sight: Sight, _count: int) -> int:
 
 
 EYES: dict[str, Eye] = {
-    "dense": Eye(lambda sight, _: np.ones(len(sight.place_R), bool), _anywhere, NEVER),
+    "dense": Eye(lambda sight, _: np.ones(len(sight.places), bool), _anywhere, NEVER),
     "window": Eye(
-        lambda sight, count: sight.place_R > sight.place - count, lambda sight, count: sight.place + 2 - count
+        lambda sight, count: sight.places > sight.place - count, lambda sight, count: sight.place + 2 - count
     ),
     # Where the latest sentences begin never moves back, so neither does what later pieces see of them.
-    "sentence": Eye(lambda sight, _: sight.place_R >= sight.reach(1), lambda sight, _: sight.reach(1)),
-    "sentences": Eye(lambda sight, count: sight.place_R >= sight.reach(count), lambda sight, count: sight.reach(count)),
-    "pos": Eye(lambda sight, _: FITS[sight.tag][sight.tag_R], _anywhere),
+    "sentence": Eye(lambda sight, _: sight.places >= sight.reach(1), lambda sight, _: sight.reach(1)),
+    "sentences": Eye(lambda sight, count: sight.places >= sight.reach(count), lambda sight, count: sight.reach(count)),
+    "pos": Eye(lambda sight, _: FITS[sight.tag][sight.tags], _anywhere),
 }
 """The named masks that a stream knows. Those through bonds are not among them: bonds would have to be made as the text
 grows."""
@@ -93,10 +95,10 @@ def seen(view: View, sight: Sight) -> Bools:
 
 def anchors(sight: Sight) -> Bools:
     """bool [R]: the recent pieces that every view keeps (the first four of the sequence come besides)."""
-    anchors_R = np.zeros(len(sight.place_R), bool)
+    anchors_R = np.zeros(len(sight.places), bool)
     anchors_R[-1 - PREVIOUS_ANCHORS :] = True
     if sight.first_word >= 0:
-        anchors_R[-1 - WORD_ANCHORS :] |= sight.last_word_R[-1 - WORD_ANCHORS :] >= sight.first_word
+        anchors_R[-1 - WORD_ANCHORS :] |= sight.last_words[-1 - WORD_ANCHORS :] >= sight.first_word
     return anchors_R
 
 
@@ -137,7 +139,7 @@ def _drawn(of: View, sight: Sight) -> Bools:
     """model.views.random_keys for one query: it needs all places, none forgotten."""
     candidates_R = ~anchors(sight)
     wanted = int((_said(of, sight) & candidates_R).sum())
-    lots_R = lot(torch.tensor(sight.place), torch.from_numpy(sight.place_R)).numpy()
+    lots_R = lot(torch.tensor(sight.place), torch.from_numpy(sight.places)).numpy()
     drawn_R = np.zeros(len(lots_R), bool)
     candidates = np.flatnonzero(candidates_R)
     drawn_R[candidates[np.argsort(lots_R[candidates])[:wanted]]] = True

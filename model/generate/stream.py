@@ -48,7 +48,7 @@ class Stream:
         self._closed_tag = NO_TAG
         """Of the last word closed."""
         self._used, self._live = 0, FIRST_ANCHORS
-        """Slots in use, and the first of the recent pieces in them; between the anchors and it lies what was dropped."""
+        """Slots in use, and the first of the recent pieces in them; before it lies what was dropped."""
         self._place = self._last_word = self._sentence = np.empty(0, np.int64)
         self._tag = np.empty(0, np.uint8)
         self._kept = Kept(trained.model)
@@ -108,14 +108,14 @@ class Stream:
             first_word=said.first_word,
             tag=said.input_tag,
             reach=self._reach,
-            place_R=self._place[recent],
-            last_word_R=word[recent],
-            tag_R=self._tag[recent],
+            places=self._place[recent],
+            last_words=word[recent],
+            tags=self._tag[recent],
         )
 
     def _seen(self, sight: Sight) -> tuple[Ints, NDArray[np.bool_]]:
         """Slots kept, and which of them each view allows: the first four always."""
-        first, recent = min(self._used, FIRST_ANCHORS), len(sight.place_R)
+        first, recent = min(self._used, FIRST_ANCHORS), len(sight.places)
         seen_VS = np.ones((len(self.views), first + recent), bool)
         slot_S = np.arange(first + recent)
         if recent:

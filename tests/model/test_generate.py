@@ -1,5 +1,7 @@
 """Generation: piece by piece the logits are those of the whole text, and what is forgotten nobody could have seen."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,10 +61,10 @@ def documents(tokenizer: Tokenizer) -> dict[str, NDArray[np.int32]]:
     closers = tokenizer.encode('. ! ? \n\n " ’ ) a B.')
     return {
         "stories": tokenizer.document(" ".join(STORIES)),
-        "random": np.array([tokenizer.begin, *random.integers(3, tokenizer.size, 300)], np.int32),
-        "closers": np.array([tokenizer.begin, *random.choice(closers, 300)], np.int32),
-        "word": tokenizer.document("a" * 300),
-        "spaces": tokenizer.document("So.  \n \n" + " \n" * 100 + "And then. It was."),
+        "random": np.array([tokenizer.begin, *random.integers(3, tokenizer.size, 200)], np.int32),
+        "closers": np.array([tokenizer.begin, *random.choice(closers, 200)], np.int32),
+        "word": tokenizer.document("a" * 270),
+        "spaces": tokenizer.document("So.  \n \n" + " \n" * 70 + "And then. It was."),
     }
 
 
@@ -107,10 +109,10 @@ def test_forgetting_changes_no_bit(tokenizer: Tokenizer, name: str) -> None:
     made = trained(tokenizer, CONFIGS[name])
     for ids in documents(tokenizer).values():
         stream = Compared(made, most=10_000)
-        stream.read_all(np.tile(ids, 3))
+        stream.read_all(np.tile(ids, 2))
         assert stream.evicts
         assert stream.identical
-        assert (stream.largest_difference, stream.compared) == (0.0, 3 * len(ids))
+        assert (stream.largest_difference, stream.compared) == (0.0, 2 * len(ids))
 
 
 def test_it_sees_just_what_the_masks_allow(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +144,7 @@ def test_memory_stays_the_same_for_any_number_of_pieces(tokenizer: Tokenizer) ->
     stream, ids = Stream(made), tokenizer.document(" ".join(STORIES))
     stream.read_all(np.tile(ids, 2))
     largest, room = stream.largest, stream.room
-    stream.read_all(np.tile(ids, 6))
+    stream.read_all(np.tile(ids, 3))
     assert (stream.largest, stream.room) == (largest, room)
     assert room <= 4 * largest
     longest = np.diff(np.unique(made.annotator.annotate(ids).sentence_start)).max()
@@ -151,8 +153,8 @@ def test_memory_stays_the_same_for_any_number_of_pieces(tokenizer: Tokenizer) ->
 
 def test_a_full_cache_grows_and_can_be_asked_for(tokenizer: Tokenizer) -> None:
     stream = Stream(trained(tokenizer, CONFIGS["near"]), evict=False)
-    stream.read_all(np.tile(documents(tokenizer)["closers"], 3))
-    assert stream.kept == stream.pieces == 903
+    stream.read_all(np.tile(documents(tokenizer)["closers"], 2))
+    assert stream.kept == stream.pieces == 402
 
 
 def test_views_that_see_far_forget_nothing(tokenizer: Tokenizer) -> None:
@@ -296,9 +298,6 @@ def test_what_cannot_be_generated_says_so(tokenizer: Tokenizer) -> None:
 
 def test_floors_are_kept() -> None:
     """That no parser is imported, test_house says of model.train; a service imports this."""
-    import subprocess
-    import sys
-
     said = "import model.generate, sys; print([m for m in ('spacy', 'prefect', 'duckdb') if m in sys.modules])"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True, cwd=root)
