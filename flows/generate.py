@@ -84,7 +84,7 @@ def _generate(run: Path, settings: GenerateSettings, on_text: Callable[[str], ob
         "peak_memory_mib": memory,
         "drops_closed_sentences": stream.evicts,
         "largest_cache_pieces": stream.largest,
-        "words": stream.state.words,
+        "words": stream.state.words if stream.state else None,
         "compared_pieces": stream.compared,
         "max_logit_difference": stream.largest_difference if stream.compared else None,
         "logits_identical": stream.identical if stream.compared else None,

@@ -59,14 +59,22 @@ class Kept:
         pieces seen make the same bits, whatever else is kept.
         """
         model = self.model
-        x_BNM = _first(model, asked)
+        x_BNM, turn = _first(model, asked), self._turn(asked.place)
         looks: dict[object, _Look] = {}
         for layer, kept in zip(model.layers, self.layers, strict=True):
             if kept.look not in looks:
                 looks[kept.look] = _look(kept, slot_S, back_S, seen_VS, x_BNM)
-            x_BNM = layer.think(x_BNM, kept.mix(layer.attention_norm(x_BNM), asked, looks[kept.look]), None)
+            looked_BNM = kept.mix(layer.attention_norm(x_BNM), asked.slot, turn, looks[kept.look])
+            x_BNM = layer.think(x_BNM, looked_BNM, None)
         logits: Tensor = functional.linear(model.norm(x_BNM), model.embedding.weight)[0, 0]
         return logits
+
+    def _turn(self, place: int) -> Turn | None:
+        """For all layers: their heads are of one width."""
+        config, weight = self.model.config, self.model.embedding.weight
+        if config.positions != "rotary":
+            return None
+        return turn_at(place, config.dim // config.heads, weight.device, weight.dtype)
 
 
 def moved(held: Tensor, first: int, last: int, keep: int, room: int) -> Tensor:
@@ -96,17 +104,14 @@ class _KeptLayer:
         self.look = (*self.rows, bool(attention.slopes))
         self.pairs = torch.empty(0)
 
-    def mix(self, x_BNM: Tensor, asked: Asked, look: _Look) -> Tensor:
-        """[1,1,M]: what the piece takes from those its heads see."""
+    def mix(self, x_BNM: Tensor, slot: int, turn: Turn | None, look: _Look) -> Tensor:
+        """[1,1,M]: what the piece, whose slot this is, takes from those its heads see."""
         attention = self.attention
-        turn = None
-        if attention.positions == "rotary":
-            turn = turn_at(asked.place, x_BNM.shape[-1] // len(attention.views), x_BNM.device, x_BNM.dtype)
         q_BHND, k_BJND, v_BJND = attention.heads(x_BNM, turn)
         J, D = k_BJND.shape[1], k_BJND.shape[3]
         if self.pairs.ndim == 1:  # nothing kept yet, and only now is it known what shape that has
             self.pairs = k_BJND.new_empty(len(self.pairs), 2, J, D)
-        self.pairs[asked.slot, 0], self.pairs[asked.slot, 1] = k_BJND[0, :, 0], v_BJND[0, :, 0]
+        self.pairs[slot, 0], self.pairs[slot, 1] = k_BJND[0, :, 0], v_BJND[0, :, 0]
         seen_S2JD = self.pairs.index_select(0, look.slots)
         keys_BJSD, values_BJSD = seen_S2JD.permute(1, 2, 0, 3)[:, None]
         # Heads that share keys stand as the queries of one head: grouped queries without a copy of any key.
@@ -141,7 +146,7 @@ def _first(model: Decoder, asked: Asked) -> Tensor:
         x_M = x_M + model.place_embedding.weight[asked.place]
     if model.tag_embedding is not None:
         x_M = x_M + model.tag_embedding.weight[asked.tag]
-    return x_M[None, None]
+    return x_M.view(1, 1, -1)
 
 
 def turn_at(place: int, width: int, device: torch.device, dtype: torch.dtype) -> Turn:

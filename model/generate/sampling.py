@@ -55,7 +55,8 @@ def draw(
     if sampling.temperature == 0:
         return best
     score -= score[best]
-    score /= sampling.temperature
+    if sampling.temperature != 1:
+        score /= sampling.temperature
     if 0 < sampling.top_k < len(score):
         score[score < np.partition(score, -sampling.top_k)[-sampling.top_k]] = -np.inf
     weight = np.exp(score)

@@ -1,10 +1,10 @@
 """What the newest piece may see of the pieces that are kept, and which of them nobody will see again.
 
 `seen` says for one query what `model.views.evaluate` says for all. `earliest` is what lets a cache forget: a bound that
-only ever moves forward. Letters: R recent pieces, which stand one after another up to the newest.
+only ever moves forward. Letters: V views, R recent pieces, which stand one after another up to the newest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -88,9 +88,10 @@ def forgets(view: View) -> bool:
     return cost(view) == "linear" and not _draws(view)
 
 
-def seen(view: View, sight: Sight) -> Bools:
-    """bool [R]: which recent pieces the newest may see by the view; the view's anchors among them."""
-    return _said(view, sight) | anchors(sight)
+def seen(views: Sequence[View], sight: Sight) -> Bools:
+    """bool [V,R]: which recent pieces the newest may see by each of the views, their anchors among them."""
+    anchors_R = anchors(sight)
+    return np.stack([_said(view, sight) | anchors_R for view in views])
 
 
 def anchors(sight: Sight) -> Bools:

@@ -16,14 +16,21 @@ from model.generate.kept import Asked, Kept
 from model.generate.sight import Ints, Sight, earliest, seen
 from model.generate.trained import Trained
 from model.views import FIRST_ANCHORS, WORD_ANCHORS
+from pipeline.prefix import PieceAttributes, PrefixState
 
 ROOM = 256
 """Slots at first."""
 
 
-class Stream:
-    """The state of one text. Time a piece: the annotator's step, and O(pieces kept)."""
+UNTOLD = PieceAttributes(first_word=-1, last_word=-1, closed_word=0, sentence_start=0, input_tag=NO_TAG)
+"""What stands for the annotator's word where the model reads none of it."""
 
+
+class Stream:
+    """One text's state. Time a piece: the annotator's step, and O(pieces kept)."""
+
+    state: PrefixState | None
+    """The annotator's; None: the model is told nothing of words."""
     pieces: int
     """Read so far."""
     largest: int
@@ -43,7 +50,7 @@ class Stream:
             )
         self.trained, self.evicts = trained, trained.forgets if evict is None else evict
         self.views = list(trained.model.config.distinct_views().values())
-        self.state = trained.annotator.start()
+        self.state = trained.annotator.start() if trained.annotator else None
         self.pieces, self.largest, self.tag = 0, 0, NO_TAG
         self._closed_tag = NO_TAG
         """Of the last word closed."""
@@ -90,7 +97,9 @@ class Stream:
 
     def _told(self, piece: int) -> Sight:
         """Write down what the annotator says of the piece, in the next slot."""
-        self.state, said = self.trained.annotator.step(self.state, piece)
+        said = UNTOLD
+        if self.trained.annotator and self.state:
+            self.state, said = self.trained.annotator.step(self.state, piece)
         slot, word = self._used, self._last_word
         self._place[slot], word[slot], self._sentence[slot] = self.pieces, said.last_word, said.sentence_start
         self._tag[slot] = said.input_tag
@@ -120,8 +129,7 @@ class Stream:
         slot_S = np.arange(first + recent)
         if recent:
             slot_S[first:] += self._used - recent - first
-            for row, view in zip(seen_VS, self.views, strict=True):
-                row[first:] = seen(view, sight)
+            seen_VS[:, first:] = seen(self.views, sight)
         return slot_S, seen_VS
 
     def _reach(self, count: int) -> int:

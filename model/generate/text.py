@@ -16,8 +16,8 @@ from model.generate.trained import Trained
 from pipeline.pieces import Tokenizer
 
 MOST_SPACES = 256
-"""Pieces in a row without a word; after so many the next must hold a letter or digit. Words and sentences are cut at a
-length and spaces are not: a model that writes nothing else would otherwise fill any memory."""
+"""Pieces in a row without a word, under views that are all near; after so many the next must hold a letter or digit.
+Words and sentences are cut at a length and spaces are not: a model that writes nothing else would fill any memory."""
 
 
 class Said(NamedTuple):
@@ -61,7 +61,7 @@ def _generate(
         never[tokenizer.end] = wordless[tokenizer.end] = False
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     logits = stream.read_all(np.array([tokenizer.begin, *tokenizer.encode(prompt)], np.int32))
-    spaces = 0
+    spaces = 0  # the same whether pieces are dropped or not, so that the text is
     for number in range(1, pieces + 1):
         piece = draw(_array(logits), sampling, never if spaces < MOST_SPACES else wordless, random)
         ended = stop and piece == tokenizer.end
@@ -70,11 +70,11 @@ def _generate(
         if ended or number == pieces:
             return
         logits = stream.read(piece)
-        spaces = spaces + 1 if stream.tag == NO_TAG else 0
+        spaces = spaces + 1 if trained.forgets and stream.tag == NO_TAG else 0
 
 
 def _array(logits: Tensor) -> NDArray[np.floating]:
-    array: NDArray[np.floating] = logits.float().numpy() if logits.element_size() < 4 else logits.cpu().numpy()
+    array: NDArray[np.floating] = (logits.float() if logits.element_size() < 4 else logits).cpu().numpy()
     return array
 
 

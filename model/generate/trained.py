@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from model.attention.views import ViewsAttention
-from model.config import Recipe
+from model.config import ModelConfig, Recipe
 from model.generate.sight import check, forgets
-from model.run import load_readers, load_run
+from model.run import TOKENIZER, load_readers, load_run
 from model.transformer import Decoder
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
@@ -22,10 +22,13 @@ class Trained:
 
     model: Decoder
     tokenizer: Tokenizer
-    annotator: PrefixAnnotator
+    annotator: PrefixAnnotator | None
+    """None: the model is told nothing of words and sentences."""
 
     def __post_init__(self) -> None:
         """Errors: ValueError if the model has what cannot be computed piece by piece. The one place that says so."""
+        if self.annotator is None and annotated(self.model.config):
+            raise ValueError("this model is told of words and sentences; give the annotator that its run carries")
         for number, layer in enumerate(self.model.layers):
             if not isinstance(layer.attention, ViewsAttention):
                 name = self.model.config.mechanism(number)
@@ -48,8 +51,15 @@ def load_trained(run: Path, precision: str = "float32") -> Trained:
         raise ValueError(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}")
     model, recipe = load_run(run)
     _check_honest(recipe)
-    tokenizer, annotator = load_readers(run)
-    return Trained(model.to(PRECISIONS[precision]), tokenizer, annotator)
+    model.to(PRECISIONS[precision])
+    if not annotated(recipe.model):
+        return Trained(model, Tokenizer.load(run / TOKENIZER), None)
+    return Trained(model, *load_readers(run))
+
+
+def annotated(config: ModelConfig) -> bool:
+    """Whether anything that the annotator says reaches the model. Every view but `dense` keeps a word's pieces."""
+    return config.tags or any(view != "dense" for view in config.distinct_views())
 
 
 def _check_honest(recipe: Recipe) -> None:

@@ -70,6 +70,7 @@ def documents(tokenizer: Tokenizer) -> dict[str, NDArray[np.int32]]:
 
 def whole(trained: Trained, ids: NDArray[np.int32]) -> tuple[torch.Tensor, Context]:
     """Ids and context of the whole text, as training would have them."""
+    assert trained.annotator
     split = split_of({"text": (ids, trained.annotator.annotate(ids))})
     place = np.arange(len(ids))[None]
     return read_places(split, place * 0, place)
@@ -115,6 +116,15 @@ def test_forgetting_changes_no_bit(tokenizer: Tokenizer, name: str) -> None:
         assert (stream.largest_difference, stream.compared) == (0.0, 2 * len(ids))
 
 
+def test_dense_heads_need_no_annotator(tokenizer: Tokenizer) -> None:
+    made = trained(tokenizer, ModelConfig(layers=1, dim=32, heads=2))
+    ids = documents(tokenizer)["stories"][:60]
+    streamed = Stream(Trained(made.model, tokenizer, None)).read_all(ids)
+    assert apart(streamed, teacher_forced(made, ids)[-1]) <= 1e-9
+    with pytest.raises(ValueError, match="is told of words and sentences"):
+        Trained(trained(tokenizer, CONFIGS["near"]).model, tokenizer, None)
+
+
 def test_it_sees_just_what_the_masks_allow(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     made = trained(tokenizer, CONFIGS["near"])
     for ids in documents(tokenizer).values():
@@ -147,6 +157,7 @@ def test_memory_stays_the_same_for_any_number_of_pieces(tokenizer: Tokenizer) ->
     stream.read_all(np.tile(ids, 3))
     assert (stream.largest, stream.room) == (largest, room)
     assert room <= 4 * largest
+    assert made.annotator
     longest = np.diff(np.unique(made.annotator.annotate(ids).sentence_start)).max()
     assert largest <= FIRST_ANCHORS + 3 * longest
 
