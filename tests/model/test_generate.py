@@ -38,6 +38,7 @@ CONFIGS = {
     "far": ModelConfig(layers=2, dim=32, heads=4, views=FAR),
     "alibi": ModelConfig(layers=2, dim=32, heads=4, views=("window(5)", "sentence"), positions="alibi"),
     "learned": ModelConfig(layers=2, dim=32, heads=2, views=("sentence",), positions="learned", context=400, tags=True),
+    "grouped": ModelConfig(layers=1, dim=32, heads=4, kv_heads=2, views=("sentence", "pos & window(9)")),
     "layers": ModelConfig(layers=3, dim=32, heads=2, layer_views=(("window(3)",), ("sentence", "dense"))),
 }
 
