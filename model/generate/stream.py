@@ -75,8 +75,14 @@ class Stream:
 
         Errors: ValueError for an id that is none, or a text longer than learned positions.
         """
-        if not 0 <= piece < self.trained.model.vocabulary:
-            raise ValueError(f"{piece} is no piece; ids go from 0 to {self.trained.model.vocabulary - 1}")
+        model = self.trained.model
+        if not 0 <= piece < model.vocabulary:
+            raise ValueError(f"{piece} is no piece; ids go from 0 to {model.vocabulary - 1}")
+        if model.place_embedding is not None and self.pieces == model.config.context:
+            raise ValueError(
+                f"this model has learned {model.config.context} positions and its text is that long; generate fewer "
+                "pieces, or train with positions = 'rotary' or 'alibi'"
+            )
         if self._used == self.room:
             self._make_room()
         sight = self._told(piece)
