@@ -14,6 +14,7 @@ from flows.cli_bonds import control, leak_note
 from flows.cli_cache import certify, doctor, leaktest, repair
 from flows.cli_corpus import corpus
 from flows.cli_fit import fit
+from flows.cli_generate import generate
 from flows.cli_lexicon import lexicon
 from flows.cli_study import study
 from flows.results import write_json
@@ -31,6 +32,7 @@ app.command()(repair)
 app.command()(doctor)
 app.command()(leaktest)
 app.command()(certify)
+app.command()(generate)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[
