@@ -61,6 +61,9 @@ class Context(NamedTuple):
     """Keys by sparse bonds; None where nobody looks through them."""
     biases: Mapping[str, Tensor] = MappingProxyType({})
     """What is added to attention's scores, [B,H or 1,N,N], by what the heads see: made once a batch for all layers."""
+    opened: Tensor | None = None
+    """No dimension, 0 to 1: how far views are open on the way to a model without them (model.scaffold). None: not at
+    all, and nothing is computed for it."""
 
     def valid(self) -> Tensor:
         """bool [B,N]: which places hold a piece."""
@@ -82,7 +85,8 @@ class Context(NamedTuple):
         """The same attributes on another device."""
         moved = {name: getattr(self, name).to(device) for name in PER_PIECE}
         biases = {look: bias.to(device) for look, bias in self.biases.items()}
-        return self._replace(**moved, bonds=self.bonds and self.bonds.to(device), biases=biases)
+        opened = None if self.opened is None else self.opened.to(device)
+        return self._replace(**moved, bonds=self.bonds and self.bonds.to(device), biases=biases, opened=opened)
 
 
 PER_PIECE = ("document", "sentence_start", "first_word", "last_word", "closed_word", "input_tag", "key_tag")
