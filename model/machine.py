@@ -81,6 +81,7 @@ def make_fabric(machine: Machine, config: TrainConfig, out: Path) -> "Fabric":
     # Late: Lightning takes seconds to import, and only training needs it.
     from lightning.fabric import Fabric
     from lightning.fabric.plugins.precision import MixedPrecision
+    from lightning.fabric.strategies import DDPStrategy
 
     accelerator, _, index = machine.device.partition(":")
     sharded = machine.strategy == "fsdp"
@@ -95,7 +96,8 @@ def make_fabric(machine: Machine, config: TrainConfig, out: Path) -> "Fabric":
     if sharded:
         strategy = _sharding(machine.world())
     elif machine.world() > 1:
-        strategy = "ddp"
+        # Buffers are not the first process's: `Objective.part` says which rows are this one's.
+        strategy = DDPStrategy(broadcast_buffers=False)
     fabric = Fabric(
         accelerator=accelerator,
         devices=[int(index)] if index else machine.devices,
@@ -126,7 +128,8 @@ def _sharding(world: int) -> Any:
         within = mesh["data_parallel"]
         for layer in objective.decoder.layers:
             fully_shard(layer, mesh=within)
-        fully_shard(objective, mesh=within)
+        # After forward, too: by itself the outermost keeps its weights whole, for a backward pass that evaluation lacks.
+        fully_shard(objective, mesh=within, reshard_after_forward=True)
         objective.logits = objective.decoder.forward  # type: ignore[assignment]
         register_fsdp_forward_method(objective, "logits")
         return objective
