@@ -77,7 +77,7 @@ def step_of(place: Path) -> int:
 def load(
     place: Path, model: nn.Module, optimizers: Sequence[Optimizer], average: Mapping[str, Tensor] | None = None
 ) -> dict[str, Any]:
-    """Set model, optimizers, average and random generators as they were; returns the state that was saved, `step` in it.
+    """Set model, optimizers, average and random generators as they were; returns the saved state, `step` in it.
 
     Errors: Failure if a file of the checkpoint is damaged.
     """

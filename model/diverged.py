@@ -1,9 +1,9 @@
 """What is left of a training job whose loss or gradient is no longer a number: the batch that it broke on.
 
-    diverged/step-000012-0.json            step, loss, norm, documents by number, names of the tensors
-    diverged/step-000012-0.safetensors     ids, targets, every attribute, and the lists of bonds
+diverged/step-000012-0.json            step, loss, norm, documents by number, names of the tensors
+diverged/step-000012-0.safetensors     ids, targets, every attribute, and the lists of bonds
 
-    batch, said = load_batch(run / "diverged" / "step-000012-0.safetensors")
+batch, said = load_batch(run / "diverged" / "step-000012-0.safetensors")
 """
 
 import json

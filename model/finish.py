@@ -41,8 +41,8 @@ def check_bonds(layer: PiecesLayer, recipe: Recipe, cache: Path) -> None:
     bonded = [text for text, view in recipe.model.distinct_views().items() if _bonded(view)]
     if bonded and "bonds=" not in layer.name.rpartition("/")[2]:
         raise ValueError(
-            f"the view {bonded[0]!r} of recipe {recipe.name!r} looks through bonds and the pieces of {cache} have none; "
-            "preprocess with `--parser prefix --piece-bonds causal` (and --mode, if the view comes from one)"
+            f"the view {bonded[0]!r} of recipe {recipe.name!r} looks through bonds and the pieces of {cache} have "
+            "none; preprocess with `--parser prefix --piece-bonds causal` (and --mode, if the view comes from one)"
         )
 
 

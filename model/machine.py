@@ -47,7 +47,9 @@ class Machine:
         if self.strategy not in STRATEGIES:
             raise ValueError(f"strategy is {self.strategy!r}; {nearest(self.strategy, STRATEGIES)}")
         if ":" in self.device and self.devices > 1:
-            raise ValueError(f"device {self.device!r} is one device and devices is {self.devices}; leave its number out")
+            raise ValueError(
+                f"device {self.device!r} is one device and devices is {self.devices}; leave its number out"
+            )
 
     def world(self) -> int:
         """Processes of all machines together."""
@@ -128,7 +130,7 @@ def _sharding(world: int) -> Any:
         within = mesh["data_parallel"]
         for layer in objective.decoder.layers:
             fully_shard(layer, mesh=within)
-        # After forward, too: by itself the outermost keeps its weights whole, for a backward pass that evaluation lacks.
+        # By itself the outermost keeps its weights whole, for a backward pass; after an evaluation there is none.
         fully_shard(objective, mesh=within, reshard_after_forward=True)
         objective.logits = objective.decoder.forward  # type: ignore[assignment]
         register_fsdp_forward_method(objective, "logits")

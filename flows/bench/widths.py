@@ -76,12 +76,14 @@ def conclusion(losses: dict[int, dict[float, float]]) -> dict[str, Any]:
     widest, narrowest = max(losses), min(losses)
     return {
         "rows": [
-            {"width": width, "rate": rate, "loss": loss} for width, by_rate in losses.items() for rate, loss in by_rate.items()
+            {"width": width, "rate": rate, "loss": loss}
+            for width, by_rate in losses.items()
+            for rate, loss in by_rate.items()
         ],
         "best": [{"width": width, "rate": rate, "loss": losses[width][rate]} for width, rate in best.items()],
         "moves": max(best.values()) / min(best.values()),
         "regret": losses[widest][best[narrowest]] - losses[widest][best[widest]],
-    }  # fmt: skip
+    }
 
 
 def last_loss(split: Split, vocabulary: int, model: ModelConfig, train: TrainConfig) -> float:

@@ -69,9 +69,7 @@ def view_bias(views: Sequence[View], slopes: Sequence[float], context: Context, 
         ~view_masks(list(distinct.values()), context), float("-inf")
     )
     if context.opened is not None:
-        bias_BVNN = torch.where(
-            allowed(context)[:, None], bias_BVNN.maximum(context.opened.to(dtype).log()), bias_BVNN
-        )
+        bias_BVNN = torch.where(allowed(context)[:, None], bias_BVNN.maximum(context.opened.to(dtype).log()), bias_BVNN)
     if len(distinct) > 1:
         # By numbers of its own and not by a list of heads: a list would be copied to the device in every step.
         bias_BVNN = torch.cat([bias_BVNN[:, list(distinct).index(str(view))][:, None] for view in views], dim=1)

@@ -48,7 +48,11 @@ def spoken(recipe: Recipe, *, mode: str | None = None, size: str | None = None, 
     leaky: every piece has the tag of its whole word, as the seed's models had it. budget: at most one of steps, epochs,
     tokens and seconds; the recipe's own is then left out. Errors: ValueError for a mode or a size that is none.
     """
-    said = {"mode": mode, "size": size, **{each: f"{value}".removesuffix(".0") for each, value in (budget or {}).items()}}
+    said = {
+        "mode": mode,
+        "size": size,
+        **{each: f"{value}".removesuffix(".0") for each, value in (budget or {}).items()},
+    }
     name = ",".join([recipe.name, *(f"{key}={value}" for key, value in said.items() if value is not None)])
     model, train = recipe.model, recipe.train
     if size is not None:

@@ -55,7 +55,7 @@ class TrainConfig:
     """Decay of the moving average of the weights, which is evaluated and saved beside them; 0: none is kept."""
     scaffold: tuple[float, ...] = ()
     """Two parts of the job, as in [0.5, 0.8]: until the first the views hold, from there to the second they open, and
-    after it every head is dense and tags are gone. The model then needs no annotator. None: the views stay."""
+    after it every head is dense and tags are gone: no annotator is needed (model.scaffold). []: views stay."""
     precision: str = "32-true"
     checkpoint_layers: bool = False
     """Whether layers are computed again in the backward pass instead of being remembered: less memory, more time."""
@@ -87,7 +87,9 @@ class TrainConfig:
             if not 0 <= value < inf:
                 raise ValueError(f"{name} is {value}; give how many, or 0 to leave it out")
         if sum(value > 0 for value in budgets.values()) > 1:
-            raise ValueError(f"{' and '.join(name for name in budgets if budgets[name])} are given; one budget is enough")
+            raise ValueError(
+                f"{' and '.join(name for name in budgets if budgets[name])} are given; one budget is enough"
+            )
         if self.warmup < 0 or (not any(budgets.values()) and self.warmup > self.steps):
             raise ValueError(f"warmup is {self.warmup}; give 0 to {self.steps}, the number of steps")
         known = {"precision": PRECISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "logger": LOGGERS}

@@ -18,9 +18,9 @@ from model.checkpoint import latest, load, save
 from model.columns import read_layer
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.context import Context
+from model.diverged import Diverged
 from model.dropout import Noise
 from model.evaluate.perplexity import evaluate
-from model.diverged import Diverged, load_batch
 from model.optimizer import learning_rate, make_optimizers
 from model.run import RunResult, load_result, load_run, read_curve
 from model.train import train

@@ -291,7 +291,9 @@ def test_a_broken_batch_is_saved_and_breaks_the_loss_again(
         return hidden(self, ids, context, noise).masked_fill(found[:, :, None], float("nan"))
 
     monkeypatch.setattr(Decoder, "hidden", broken)
-    with pytest.raises(Diverged, match=r"the loss is nan.*lengthen train\.warmup.*the batch is in .*step-000003-0") as error:
+    with pytest.raises(
+        Diverged, match=r"the loss is nan.*lengthen train\.warmup.*the batch is in .*step-000003-0"
+    ) as error:
         trained(cache, tmp_path / "run", accumulate=2)
     [file] = (tmp_path / "run" / "diverged").glob("*.safetensors")
     assert str(file) in str(error.value)

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model.columns import read_layer
 from model.batches import TrainingRows
+from model.columns import read_layer
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.machine import Machine, under_torchrun
 from model.run import load_result, read_curve
@@ -62,7 +62,9 @@ def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def in_processes(cache: Path, recipe: Recipe, out: Path, *, strategy: str = "ddp", world: int = 2, stop: int = 0) -> str:
+def in_processes(
+    cache: Path, recipe: Recipe, out: Path, *, strategy: str = "ddp", world: int = 2, stop: int = 0
+) -> str:
     """Train as torchrun would have it: `world` processes with its environment. Returns what the first one said."""
     file = out.parent / f"{out.name}.toml"
     file.write_text(write(recipe))
@@ -70,7 +72,12 @@ def in_processes(cache: Path, recipe: Recipe, out: Path, *, strategy: str = "ddp
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    shared |= {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    shared |= {
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     words = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(cache), str(file), str(out), strategy, str(stop)]
     running = [
         subprocess.Popen(
@@ -108,7 +115,8 @@ def test_accumulated_batches_make_the_step_of_one(cache: Path, whole: Path, tmp_
     train(cache, recipe, tmp_path / "run", threads=1)
     assert apart(tmp_path / "run", whole) < 1e-6  # Fabric hands losses out in 32 bits
     one, two = load_result(tmp_path / "run"), load_result(whole)
-    assert one is not None and two is not None
+    assert one is not None
+    assert two is not None
     assert one.pieces == two.pieces
 
 
@@ -147,7 +155,8 @@ def test_weights_in_parts_make_the_same_model(cache: Path, tmp_path: Path, optim
     in_processes(cache, recipe, tmp_path / "run", strategy="fsdp")
     assert apart(tmp_path / "run", tmp_path / "whole") < (2e-4 if optimizer == "adamw" else 2e-2)
     ours, theirs = (load_result(tmp_path / name) for name in ("run", "whole"))
-    assert ours is not None and theirs is not None
+    assert ours is not None
+    assert theirs is not None
     assert ours.bits_per_byte["test"] == pytest.approx(theirs.bits_per_byte["test"], rel=1e-3)
     assert ours.bits_per_byte_ema["test"] == pytest.approx(theirs.bits_per_byte_ema["test"], rel=1e-3)
     assert ours.leak_free
