@@ -34,6 +34,7 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu",
     devices: Annotated[int, typer.Option(help="Processes on each machine, one a device.", min=1)] = 1,
     nodes: Annotated[int, typer.Option(help="Machines; start this command on each.", min=1)] = 1,
+    threads: Annotated[int | None, typer.Option(help="Of each process; none: the cores, shared out.", min=1)] = None,
     strategy: Annotated[str, typer.Option(help="Of several processes: ddp, or fsdp to share out the weights.")] = "ddp",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
 ) -> None:
@@ -57,7 +58,7 @@ def train(
         devices=machine.devices,
         nodes=machine.nodes,
         strategy=strategy,
-        threads=max(1, cores() // machine.devices),
+        threads=threads or max(1, cores() // machine.devices),
     )
     quiet = started_by_another()
     with Display(quiet=quiet) as display:

@@ -178,7 +178,7 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
 def whole(tensor: Tensor) -> Tensor:
     """A tensor as safetensors takes it, put together if it lies in parts on several devices."""
     tensor = tensor.detach()
-    together: Tensor = tensor.full_tensor() if in_parts(tensor) else tensor  # type: ignore[operator]
+    together: Tensor = tensor.full_tensor() if in_parts(tensor) else tensor  # type: ignore[attr-defined]
     return together.contiguous()
 
 

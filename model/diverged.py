@@ -52,6 +52,6 @@ def load_batch(file: Path) -> tuple[Batch, dict[str, Any]]:
     bonds = None
     if "bonds/key" in tensors:
         bonds = BondLists(*(tensors[f"bonds/{each}"] for each in BondLists._fields))
-    attributes = {each: tensors[each] for each in PER_PIECE}
+    attributes: dict[str, Any] = {each: tensors[each] for each in PER_PIECE}
     context = Context(**attributes, causal=said["causal"], bonds=bonds)
     return Batch(tensors["ids"], tensors["targets"], context), said

@@ -62,7 +62,8 @@ def final_model(decoder: Decoder, recipe: Recipe, device: torch.device) -> tuple
     Weights that lie in parts are put together: every process must call this.
     """
     plain = served(recipe)
-    if plain == recipe and not any(checkpoint.in_parts(weight) for weight in decoder.parameters()):
+    as_it_is = plain == recipe and recipe.train.compile == "none"  # compiled parts would be copied with old weights
+    if as_it_is and not any(checkpoint.in_parts(weight) for weight in decoder.parameters()):
         return decoder, recipe
     made = Decoder(plain.model, decoder.vocabulary)
     weights = checkpoint.whole_weights(decoder)

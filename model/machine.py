@@ -83,7 +83,7 @@ def make_fabric(machine: Machine, config: TrainConfig, out: Path) -> "Fabric":
     # Late: Lightning takes seconds to import, and only training needs it.
     from lightning.fabric import Fabric
     from lightning.fabric.plugins.precision import MixedPrecision
-    from lightning.fabric.strategies import DDPStrategy
+    from lightning.fabric.strategies.ddp import DDPStrategy
 
     accelerator, _, index = machine.device.partition(":")
     sharded = machine.strategy == "fsdp"
@@ -121,7 +121,7 @@ def _device_type(accelerator: str) -> str:
 
 def _sharding(world: int) -> Any:
     """FSDP2: layer by layer, then what is left; a plain call of `decoder_logits` fetches the weights as well."""
-    from lightning.fabric.strategies import ModelParallelStrategy
+    from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
     from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
@@ -162,15 +162,16 @@ def own_settings(threads: int | None, device: str = "cpu") -> Iterator[None]:
     """Random generators and threads of our own, and on a CPU no algorithm that may come out another way the next time;
     the caller finds all as it was."""
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.set_num_threads(threads or before)
         if device == "cpu":
             torch.use_deterministic_algorithms(True)
-            torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time, and we read no such memory
+            memory.fill_uninitialized_memory = False  # it costs time, and we read no such memory
         try:
             yield
         finally:
             torch.set_num_threads(before)
             torch.use_deterministic_algorithms(deterministic)
-            torch.utils.deterministic.fill_uninitialized_memory = fills
+            memory.fill_uninitialized_memory = fills

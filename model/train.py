@@ -98,7 +98,8 @@ def _claimed(
             code = 1 if finished else 0
         except (ValueError, Failure) as refused:
             error, code = refused, 2
-    code = int(fabric.all_reduce(torch.tensor(code, device=fabric.device), reduce_op="sum"))
+    told: Any = fabric.all_reduce(torch.tensor(code, device=fabric.device), reduce_op="sum")
+    code = int(told)
     if error:
         raise error
     if code == 2:
@@ -133,7 +134,7 @@ class Job:
         self.objective = Objective(self.decoder, config.seed)
         self.model = fabric.setup_module(compiled(self.objective, config.compile))
         self.bare = make_optimizers(self.decoder, config)  # after setup: weights may lie in parts by then
-        self.optimizers = [fabric.setup_optimizers(each) for each in self.bare]
+        self.optimizers: list[Any] = [fabric.setup_optimizers(each) for each in self.bare]
         self.scaler: Any = getattr(fabric.strategy.precision, "scaler", None)
         self.average = Average(self.decoder, config.ema) if config.ema else None
         self.step, self.pieces, self.seconds = 0, 0, 0.0
@@ -147,7 +148,7 @@ class Job:
         """Go back to the last checkpoint, if there is one: the curve too. Errors: ValueError for another world."""
         place = checkpoint.latest(self.out / CHECKPOINTS)
         if place:
-            state = checkpoint.load(place, self.decoder, self.bare, self.average and self.average.weights)
+            state = checkpoint.load(place, self.decoder, self.bare, self.average.weights if self.average else None)
             if state.get("world", 1) != self.world:
                 raise ValueError(f"{self.out} began with {state.get('world', 1)} processes and there are {self.world}; "
                                  "go on with as many, or name another folder")  # fmt: skip
@@ -183,7 +184,8 @@ class Job:
         if self.world == 1:
             return value
         exact = torch.tensor(value, dtype=torch.float64 if self.fabric.device.type != "mps" else torch.float32)
-        return float(self.fabric.all_reduce(exact.to(self.fabric.device), reduce_op="sum"))
+        added: Any = self.fabric.all_reduce(exact.to(self.fabric.device), reduce_op="sum")
+        return float(added)
 
     def wait(self) -> None:
         if self.world > 1:

@@ -7,6 +7,7 @@ and values.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from model.config.checks import nearest
 from model.config.network import ModelConfig
@@ -59,7 +60,12 @@ def spoken(recipe: Recipe, *, mode: str | None = None, size: str | None = None, 
         if size not in SIZES:
             raise ValueError(f"size is {size!r}; {nearest(size, SIZES)}")
         chosen = SIZES[size]
-        shape = {"layers": chosen.layers, "dim": chosen.dim, "heads": chosen.heads, "kv_heads": chosen.kv_heads}
+        shape: dict[str, Any] = {
+            "layers": chosen.layers,
+            "dim": chosen.dim,
+            "heads": chosen.heads,
+            "kv_heads": chosen.kv_heads,
+        }
         views = model.views if chosen.heads % len(model.views) == 0 else ("dense",)
         model = replace(model, base_dim=BASE_DIM, views=views, layer_views=(), **shape)
         train = replace(train, learning_rate=chosen.learning_rate)

@@ -60,7 +60,7 @@ class TrainConfig:
     checkpoint_layers: bool = False
     """Whether layers are computed again in the backward pass instead of being remembered: less memory, more time."""
     compile: str = "none"
-    """One of COMPILED: what torch.compile is given; `parts` leaves attention out, `whole` is the model with its loss."""
+    """One of COMPILED: what torch.compile is given; `parts` leaves attention out, `whole` is all with its loss."""
     seed: int = 0
     """Of the first weights, of dropout, and of the order of the data."""
     logger: str = "tensorboard"

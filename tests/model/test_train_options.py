@@ -234,6 +234,7 @@ def test_layers_computed_again_give_the_same_weights(cache: Path, whole: Path, t
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of what torch.compile looks at or passes over
 @pytest.mark.parametrize("what", ["parts", "whole"])
 def test_a_compiled_model_learns_the_same(cache: Path, whole: Path, tmp_path: Path, what: str) -> None:
     run = trained(cache, tmp_path / "run", compile=what)

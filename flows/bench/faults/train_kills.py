@@ -23,7 +23,7 @@ JOB = Recipe(
     name="killed",
     model=ModelConfig(layers=2, dim=32, heads=4, views=("dense", "sentence"), tags=True, dropout=0.1),
     train=TrainConfig(
-        steps=300,
+        steps=150,
         rows=2,
         accumulate=2,
         length=64,
@@ -74,7 +74,8 @@ def train_kill_case(bench: Bench, number: int) -> Row:
 
 
 def _words(bench: Bench, out: Path) -> list[str]:
-    return ["train", str(bench.undisturbed), "--recipe", str(bench.out / "killed.toml"), "--out", str(out)]
+    told = ["--recipe", str(bench.out / "killed.toml"), "--out", str(out), "--threads", "1"]
+    return ["train", str(bench.undisturbed), *told]
 
 
 def _undisturbed(bench: Bench) -> float:
