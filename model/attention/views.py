@@ -7,6 +7,7 @@ D width of a head, M width of the model, V distinct views.
 """
 
 from collections.abc import Sequence
+from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from model.kernels.cpu import attend_sparse
 from model.kernels.flex import Tiles, attend_flex, tiles_of
 from model.kernels.pairs import line_of
 from model.kernels.plan import Plan, plan_of
-from model.views import View, sees, view_masks
+from model.views import Named, View, allowed, sees, view_masks
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -65,7 +66,7 @@ class ViewsAttention(nn.Module):
 
     def ways(self, context: Context) -> tuple[Way, ...]:
         """The heads by path, those of one view together; all dense masks are one way."""
-        if self.terms:  # which weigh every pair
+        if self.terms or context.opened is not None:  # all pairs count
             return (Way("twin", tuple(range(len(self.views)))),)
         dtype, ways, twins = computed_in(self.qkv.weight), list[Way](), list[int]()
         measured = MEASURED.get(context.document.device.type)
@@ -151,11 +152,14 @@ def view_bias(views: Sequence[View], slopes: Sequence[float], context: Context, 
     """[B,H,N,N], or [B,1,N,N] where all heads are alike: what is added to the scores of head h's queries (rows).
 
     0 where its view allows the pair and -inf where not; with slopes, one a head, 0 becomes -slope * distance in pieces.
+    Where views are open (`context.opened`), a pair that time order and documents allow has log(opened) at least.
     """
     distinct = {str(view): view for view in views}
     bias_BVNN = torch.zeros((), dtype=dtype, device=context.document.device).masked_fill(
         ~view_masks(list(distinct.values()), context), float("-inf")
     )
+    if context.opened is not None:
+        bias_BVNN = torch.where(allowed(context)[:, None], bias_BVNN.maximum(context.opened.to(dtype).log()), bias_BVNN)
     if len(distinct) > 1:
         # By numbers of its own and not by a list of heads: a list would be copied to the device in every step.
         bias_BVNN = torch.cat([bias_BVNN[:, list(distinct).index(str(view))][:, None] for view in views], dim=1)
@@ -183,7 +187,12 @@ def attend_slow(
         for head in range(H):
             for t in range(N):
                 keys = [s for s in range(N) if sees(views[head], context, row, t, s)]
-                far = [abs(t - s) * slopes[head] if slopes else 0.0 for s in keys]
+                shut: dict[int, float] = {}
+                if context.opened is not None and float(context.opened) > 0:
+                    dense = [s for s in range(N) if sees(Named("dense"), context, row, t, s)]
+                    shut = {s: -log(float(context.opened)) for s in dense if s not in keys}
+                    keys = dense
+                far = [(abs(t - s) * slopes[head] if slopes else 0.0) + shut.get(s, 0.0) for s in keys]
                 scores = [
                     q_BHND[row, head, t].dot(k_BGND[row, head // each, s]) / D**0.5 - less
                     for s, less in zip(keys, far, strict=True)
