@@ -29,6 +29,9 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Train so many steps.", min=1)] = None,
     tokens: Annotated[int | None, typer.Option(help="Train on so many pieces.", min=1)] = None,
     seconds: Annotated[float | None, typer.Option(help="Train for so long, in training steps.", min=0)] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option(help="Where the objective is classify: the corpus, with a field `label`.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of run directories; none: runs beside the cache.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "cpu",
@@ -62,7 +65,7 @@ def train(
     )
     quiet = started_by_another()
     with Display(quiet=quiet) as display:
-        result = train_with_display(cache, chosen, out or cache.parent / "runs", machine, display)
+        result = train_with_display(cache, chosen, out or cache.parent / "runs", machine, display, labels)
     if quiet:
         return
     write_json(result, json_file)

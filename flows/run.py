@@ -20,7 +20,7 @@ from model.run import RunResult
 from model.train import train
 from pipeline.cache import Cache
 from pipeline.cache.read import read_row_groups
-from pipeline.corpus import sample_corpus
+from pipeline.corpus import read_labels, sample_corpus
 from pipeline.provenance import cores
 
 DEFAULT_RECIPES = ("sample-dense", "sample-views")
@@ -82,10 +82,15 @@ def preprocess_with_display(
     return asdict(preprocess(list(corpora) or [sample_corpus()], cache, settings, on_progress=show))
 
 
-def train_with_display(cache: Path, recipe: Recipe, runs: Path, machine: Machine, display: Display) -> dict[str, Any]:
-    """Train one recipe into a folder of `runs` that bears its name; returns the result as JSON values."""
-    on_step = display.steps(f"train {recipe.name}")
-    return asdict(train(cache, recipe, runs / recipe.name, on_step=on_step, machine=machine))
+def train_with_display(
+    cache: Path, recipe: Recipe, runs: Path, machine: Machine, display: Display, labelled: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Train one recipe into a folder of `runs` that bears its name; returns the result as JSON values.
+
+    labelled: the corpus whose labels are the classes to learn.
+    """
+    on_step, labels = display.steps(f"train {recipe.name}"), read_labels(labelled) if labelled else None
+    return asdict(train(cache, recipe, runs / recipe.name, on_step=on_step, machine=machine, labels=labels))
 
 
 def quarantined(cache: Cache) -> dict[str, str]:

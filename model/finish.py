@@ -1,10 +1,9 @@
 """The end of a training job: the model that will be served, its leaks, and what the run directory holds of it.
 
-And the beginning, as far as it asks the cache: whether a recipe's views can be had of it, and the rows of an epoch.
+And of the beginning, the rows of an epoch.
 """
 
 from math import ceil
-from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from model import checkpoint
-from model.columns import PiecesLayer, Split
+from model.columns import Split
 from model.config import Recipe, TrainConfig
-from model.evaluate.leak import LeakResult, measure_leak
 from model.evaluate.perplexity import Score
-from model.inputs import recipe_annotators, recipe_splits
-from model.masks import MASKS
 from model.run import BEST, CHECKPOINTS, EMA, SERVED, WEIGHTS, RunResult, save_result
 from model.scaffold import served
 from model.toml import write
 from model.transformer import Decoder
-from model.views import And, Named, Not, Or, Random, View
 from pipeline.provenance import provenance
 
 if TYPE_CHECKING:
@@ -34,26 +29,6 @@ LEAK_DOCUMENTS = 4
 def epoch_rows(split: Split, config: TrainConfig) -> int:
     """Rows of one epoch, up to the one that its random shift may add."""
     return max(1, ceil(int((split.pieces() - 1).sum()) / config.length))
-
-
-def check_bonds(layer: PiecesLayer, recipe: Recipe, cache: Path) -> None:
-    """Errors: ValueError if a view looks through bonds and the cache's pieces have none."""
-    bonded = [text for text, view in recipe.model.distinct_views().items() if _bonded(view)]
-    if bonded and "bonds=" not in layer.name.rpartition("/")[2]:
-        raise ValueError(
-            f"the view {bonded[0]!r} of recipe {recipe.name!r} looks through bonds and the pieces of {cache} have "
-            "none; preprocess with `--parser prefix --piece-bonds causal` (and --mode, if the view comes from one)"
-        )
-
-
-def _bonded(view: View) -> bool:
-    match view:
-        case Named(name):
-            return MASKS[name].bonded
-        case Not(of) | Random(of):
-            return _bonded(of)
-        case And(left, right) | Or(left, right):
-            return _bonded(left) or _bonded(right)
 
 
 def final_model(decoder: Decoder, recipe: Recipe, device: torch.device) -> tuple[Decoder, Recipe]:
@@ -73,23 +48,11 @@ def final_model(decoder: Decoder, recipe: Recipe, device: torch.device) -> tuple
     return made, plain
 
 
-def leak(job: "Job", decoder: Decoder, recipe: Recipe) -> LeakResult:
-    """Law 1, measured on held-out documents, or on training ones where nothing is held out."""
-    splits = job.splits if recipe == job.recipe else recipe_splits(job.layer, recipe)
-    split = next(splits[name] for name in ("validation", "test", "train") if splits[name].documents)
-    bounds = list(zip(split.offset, split.offset[1:], strict=False))[:LEAK_DOCUMENTS]
-    stored = [{name: array[begin:end] for name, array in split.columns.items()} for begin, end in bounds]
-    annotators = recipe_annotators(job.layer, recipe, job.annotator, split.documents[:LEAK_DOCUMENTS])
-    closers = job.tokenizer.encode('."\n').tolist()
-    documents = [columns["pieces"] for columns in stored]
-    return measure_leak(decoder, list(annotators.values()), documents, closers=closers, stored=stored)
-
-
 def result_of(
     job: "Job", decoder: Decoder, recipe: Recipe, scores: dict[str, Score | None], averaged: dict[str, float | None]
 ) -> RunResult:
     """Write what a finished run holds, the result last; by the first process alone, though all return it."""
-    found = leak(job, decoder, recipe)
+    found = job.feed_of(recipe).leak(decoder)
     writes, out, config = job.rank == 0, job.out, job.config
     place = checkpoint.latest(out / CHECKPOINTS)
     average = {name: checkpoint.whole(each) for name, each in job.average.weights.items()} if job.average else {}
@@ -108,6 +71,7 @@ def result_of(
         recipe=job.recipe.name,
         bits_per_byte={name: score.bits_per_byte if score else None for name, score in scores.items()},
         perplexity={name: score.perplexity if score else None for name, score in scores.items()},
+        accuracy={name: score.accuracy for name, score in scores.items() if score and score.accuracy is not None},
         leak_free=found.leak_free and not recipe.leaky,
         max_change=found.max_change,
         first_violation=found.first_violation,

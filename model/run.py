@@ -46,7 +46,7 @@ class RunResult:
     bits_per_byte: dict[str, float | None]
     """By split, validation and test; None for a split without documents."""
     perplexity: dict[str, float | None]
-    """exp(mean nats a piece), likewise."""
+    """exp(mean nats a piece), likewise; of classes, a document."""
     leak_free: bool
     """Measured on the trained model, and promised by the recipe."""
     max_change: float
@@ -76,6 +76,8 @@ class RunResult:
     mfu: float | None = None
     """Model FLOPs utilisation (model.speed); None where the device's peak is not known."""
     peak_memory_mib: float = 0.0
+    accuracy: dict[str, float] = field(default_factory=dict)
+    """Of classes, by split."""
     bits_per_byte_ema: dict[str, float | None] = field(default_factory=dict)
     """As `bits_per_byte`, of the moving average of the weights."""
     best: dict[str, Any] = field(default_factory=dict)

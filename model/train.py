@@ -9,7 +9,7 @@ processes, precision and logging.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from hashlib import sha256
 from math import isfinite
@@ -21,13 +21,15 @@ import torch
 from torch import Tensor, nn
 
 from model import checkpoint
-from model.batches import NO_TARGET, Batch, TrainingRows
+from model.batches import NO_TARGET, Batch
 from model.columns import PiecesLayer, read_layer
 from model.config import Recipe, settled
+from model.context import Context
 from model.diverged import Diverged, save_batch
 from model.ema import Average
-from model.evaluate.perplexity import Score, evaluate
-from model.finish import check_bonds, epoch_rows, final_model, result_of
+from model.evaluate.perplexity import Score
+from model.feeds import FEEDS, Feed, Source
+from model.finish import epoch_rows, final_model, result_of
 from model.inputs import recipe_splits
 from model.machine import Machine, compiled, logits_of, make_fabric, own_settings, under_torchrun
 from model.objective import Objective
@@ -58,24 +60,28 @@ def train(
     device: str = "cpu",
     threads: int | None = None,
     machine: Machine | None = None,
+    labels: Mapping[str, int] | None = None,
 ) -> RunResult:
     """Train a recipe on the current pieces of a cache, evaluate it on held-out documents, and measure its leaks.
 
     A run that was interrupted goes on from its last checkpoint; a finished one costs nothing. device: `cpu`, `cuda`,
     `cuda:1`, `mps` or `auto`. threads: of PyTorch; None leaves them as they are. machine: instead of both, for several
-    processes; each must call this, and torchrun's environment comes before what it says. Errors: ValueError if `out`
-    holds another run or the cache no training documents; Diverged; Failure for a damaged cache.
+    processes; each must call this, and torchrun's environment comes before what it says. labels: class by document id,
+    where classes are learnt (pipeline.corpus.read_labels). Errors: ValueError if `out` holds another run, or the cache
+    no training documents or not what the recipe reads; Diverged; Failure for a damaged cache.
     """
     place = under_torchrun(machine or Machine(device=device, threads=threads))
-    layer = read_layer(cache)
-    check_bonds(layer, recipe, cache)
+    reads, causal = recipe.model, recipe.model.objective != "masked"  # masked text is read anew
+    layer = read_layer(cache, bonds=causal and reads.reads_bonds(), facts=causal and reads.reads_facts())
     made_from = {"recipe": sha256(write(recipe).encode()).hexdigest()[:12], "pieces": layer.digest()}
+    if labels:
+        made_from["labels"] = sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:12]
     fabric = make_fabric(place, recipe.train, out) if place.world() > 1 else None
     finished = _claimed(out, recipe, layer, made_from, fabric)
     if finished:
         return finished
     with own_settings(place.threads, place.device):
-        job = Job(layer, recipe, out, place, made_from, fabric or make_fabric(place, recipe.train, out))
+        job = Job(layer, recipe, out, place, made_from, fabric or make_fabric(place, recipe.train, out), labels or {})
         job.resume()
         while not job.done():
             loss = job.train_step()
@@ -118,6 +124,7 @@ class Job:
         machine: Machine,
         made_from: dict[str, str],
         fabric: "Fabric",
+        labels: Mapping[str, int],
     ) -> None:
         self.layer, self.recipe, self.out, self.machine, self.made_from = layer, recipe, out, machine, made_from
         self.fabric, self.world, self.rank = fabric, machine.world(), fabric.global_rank
@@ -125,8 +132,9 @@ class Job:
         self.splits = recipe_splits(layer, recipe)
         config = recipe.train
         self.config = config = settled(config, rows=epoch_rows(self.splits["train"], config), world=self.world)
-        split, reads = self.splits["train"], {"rank": self.rank, "world": self.world}
-        self.rows = TrainingRows(split, rows=config.rows, length=config.length, seed=config.seed, **reads)
+        self.labels = labels
+        self.feed = self.feed_of(recipe)
+        self.rows = self.feed.rows(config, self.rank, self.world)
         torch.manual_seed(config.seed)
         self.decoder = Decoder(recipe.model, self.tokenizer.size)
         self.decoder.checkpoint_layers = config.checkpoint_layers
@@ -143,6 +151,19 @@ class Job:
         self.best: dict[str, Any] = {}
         self.skipped, self.skipped_in_a_row = 0, 0
         """Steps whose gradient overflowed in float16."""
+
+    def feed_of(self, recipe: Recipe) -> Feed:
+        """What a model of this recipe reads: the job's own, or that of the model that it leaves."""
+        splits = self.splits if recipe == self.recipe else recipe_splits(self.layer, recipe)
+        source = Source(
+            layer=self.layer,
+            recipe=recipe,
+            splits=splits,
+            tokenizer=self.tokenizer,
+            annotator=self.annotator,
+            labels=self.labels,
+        )
+        return FEEDS[recipe.model.objective](source)
 
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one: the curve too. Errors: ValueError for another world."""
@@ -309,6 +330,8 @@ class Job:
         if score is None:
             return {}
         found = {"validation_bits_per_byte": score.bits_per_byte, "validation_perplexity": score.perplexity}
+        if score.accuracy is not None:
+            found["validation_accuracy"] = score.accuracy
         if self.average:
             with self.average.inside(self.decoder):
                 averaged = self.score("validation", limit)
@@ -360,16 +383,14 @@ class Job:
 
         Every process reads all: none would be done sooner if they shared, and sums come out the same.
         """
-        rows, length, device = self.config.rows, self.config.length, self.fabric.device
         logits, open_ = decoder or logits_of(self.objective), None if decoder else self.opening()
+
+        def opened_logits(ids: Tensor, context: Context) -> Tensor:
+            return logits(ids, context._replace(opened=open_))
+
         with self.fabric.autocast():
-            return evaluate(
-                lambda ids, context: logits(ids, context._replace(opened=open_)),
-                self.splits[split],
-                rows=rows,
-                length=length,
-                device=device,
-                pieces=pieces,
+            return self.feed.score(
+                decoder or self.decoder, opened_logits, split, self.config, self.fabric.device, pieces
             )
 
     def finish(self) -> RunResult:

@@ -6,11 +6,10 @@ and values.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model.config.checks import nearest
-from model.config.network import ModelConfig
 from model.config.recipe import Recipe
 from pipeline.bonds.modes import mode_of
 
@@ -82,13 +81,7 @@ def spoken(recipe: Recipe, *, mode: str | None = None, size: str | None = None, 
 def mode_settings(name: str) -> dict[str, object]:
     """What ModelConfig has to say for a mode of pipeline.bonds.modes.
 
-    Errors: ValueError, with the nearest name, for what is no mode, or for scores where models have none.
+    Errors: ValueError, with the nearest name, for what is no mode.
     """
     mode = mode_of(name)
-    settings: dict[str, object] = {"views": (mode.view,), "layer_views": ()}
-    # The one place that knows whether models have compatibility scores.
-    if "scores" in {each.name for each in fields(ModelConfig)}:
-        settings["scores"] = mode.scores
-    elif mode.scores:
-        raise ValueError(f"mode {name!r} scores pairs by features, which models do not yet; choose pos_only or none")
-    return settings
+    return {"views": (mode.view,), "layer_views": (), "scores": mode.scores}

@@ -411,5 +411,5 @@ def test_words_of_a_command_make_a_recipe_whose_name_says_them() -> None:
 
 
 def test_a_view_of_bonds_asks_for_a_cache_that_has_them(cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"looks through bonds .* `--parser prefix --piece-bonds causal`"):
+    with pytest.raises(ValueError, match=r"know nothing of bonds; .*--piece-bonds causal"):
         trained(cache, tmp_path / "run", model={"views": ("pos & ~blocked",)})
