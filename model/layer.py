@@ -145,7 +145,8 @@ class Attention(nn.Module):
         B, N, _ = x_BNM.shape
         if padding_BN is not None and (padding_BN.shape != (B, N) or padding_BN.dtype != torch.bool):
             raise ValueError(
-                f"key_padding_mask is {padding_BN.dtype} {list(padding_BN.shape)}; give bool [{B}, {N}], true at padding"
+                f"key_padding_mask is {padding_BN.dtype} {list(padding_BN.shape)}; "
+                f"give bool [{B}, {N}], true at padding"
             )
         if context is None:
             unknown = [name for view in self.views for name in _masks(view) if name not in FROM_PLACES]
@@ -157,7 +158,8 @@ class Attention(nn.Module):
             valid_BN = None if padding_BN is None else ~padding_BN
             return context_of_places(B, N, valid_BN, causal=self.causal, device=x_BNM.device)
         if context.document.shape != (B, N):
-            raise ValueError(f"the context is of {list(context.document.shape)} pieces and x of {[B, N]}; they must agree")
+            told = list(context.document.shape)
+            raise ValueError(f"the context is of {told} pieces and x of {[B, N]}; they must agree")
         if padding_BN is not None:
             context = context._replace(document=context.document.masked_fill(padding_BN, -1))
         return context._replace(causal=self.causal, biases=MappingProxyType({})).to(x_BNM.device)
@@ -189,7 +191,8 @@ def attention_weights(mechanism: nn.Module, x_BNM: Tensor, context: Context) -> 
     q_BHND, k_BHND, _ = mechanism.heads(x_BNM, turn)
     k_BHND = k_BHND.repeat_interleave(q_BHND.shape[1] // k_BHND.shape[1], dim=1)
     bias_BHNN = view_bias(mechanism.views, mechanism.slopes, context, dtype)
-    return (q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5 + bias_BHNN).softmax(-1)
+    score_BHNN: Tensor = q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5
+    return (score_BHNN + bias_BHNN).softmax(-1)
 
 
 def context_of_places(
@@ -249,7 +252,7 @@ def context_of_ids(
     causal: bool = True,
     reader: Reader | None = None,
 ) -> Context:
-    """What is known of pieces, from their ids. valid_BN: bool, or 1 and 0 as an attention mask; None: all are pieces."""
+    """What is known of pieces, from their ids. valid_BN: bool, or 1 and 0 as an attention mask; None: all are."""
     return _reader(tokenizer, reader).read(ids_BN, valid_BN, causal=causal)
 
 

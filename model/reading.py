@@ -73,6 +73,11 @@ class Reader:
         self.tokenizer.save(folder / TOKENIZER)
         self.annotator.save(folder / ANNOTATOR)
 
+    @property
+    def pieces(self) -> int:
+        """Ids that it reads: 0 up to this."""
+        return len(self.annotator._piece_bytes)
+
     def widened(self, vocabulary: int) -> "Reader":
         """A reader for ids below `vocabulary`: those that the tokenizer does not have add nothing to the text."""
         spare = vocabulary - self.tokenizer.size
@@ -105,6 +110,9 @@ class _Open:
     """Place after the last piece."""
 
 
+assert Context._fields[: len(PER_PIECE)] == PER_PIECE
+
+
 class Rows:
     """Rows that are read a stretch at a time. A piece that begins a document, in the midst of a row, begins another."""
 
@@ -126,7 +134,8 @@ class Rows:
 
     def context(self, causal: bool = True, device: torch.device | str = "cpu") -> Context:
         """What is known of all pieces read so far."""
-        return Context(**{name: torch.from_numpy(self._columns[name]) for name in PER_PIECE}, causal=causal).to(device)
+        told = Context(*(torch.from_numpy(self._columns[name]) for name in PER_PIECE), causal=causal)
+        return told.to(device)
 
     def append(self, ids_Bn: Tensor, valid_Bn: Tensor | None = None) -> None:
         """Read on in each row. Errors: as for `Reader.read`."""
@@ -134,7 +143,7 @@ class Rows:
         valid = np.ones(ids.shape, bool) if valid_Bn is None else valid_Bn.detach().cpu().numpy().astype(bool)
         if valid.shape != ids.shape:
             raise ValueError(f"the mask has shape {valid.shape} and the ids {ids.shape}; give one entry a piece")
-        pieces = len(self.reader.annotator._piece_bytes)
+        pieces = self.reader.pieces
         if (wrong := ids[valid & ((ids < 0) | (ids >= pieces))]).size:
             raise ValueError(f"piece {wrong[0]} is not among the {pieces:,} of the tokenizer; encode with its own")
         first, more = self.places, ids.shape[1]

@@ -1,7 +1,8 @@
 """The decoder as a transformers model without a head: it reads ids, and annotates them itself.
 
-A folder that it is saved to holds `tokenizer.json` and `annotator.safetensors` beside the weights, so that ids alone are
-enough: what a layer is told of words, sentences and tags is made from them at every call. Letters: B rows, N pieces.
+A folder that it is saved to holds `tokenizer.json` and `annotator.safetensors` beside the weights, so that ids alone
+are enough: what a layer is told of words, sentences and tags is made from them at every call.
+Letters: B rows, N pieces of a row, n new ones, M width of the model.
 """
 
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
-from transformers.utils import can_return_tuple, cached_file
+from transformers.utils.generic import can_return_tuple
+from transformers.utils.hub import cached_file
 
 from model.context import Context
 from model.dropout import Noise
@@ -53,22 +55,26 @@ class ValencyPreTrainedModel(PreTrainedModel):
         super().__init__(config, *args, **kwargs)
 
     @property
+    def bare(self) -> "ValencyModel":
+        """The model without its head."""
+        return cast("ValencyModel", self.base_model)
+
+    @property
     def reader(self) -> Reader:
         """Tokenizer and annotator. Errors: ValueError if the model came without, and the shipped ones do not fit."""
-        base = self.base_model
+        base = self.bare
         if base._reader is None:
             shipped = Reader.shipped()
             if shipped.tokenizer.size != self.config.vocab_size:
                 raise ValueError(
-                    f"this model has {self.config.vocab_size:,} pieces and no tokenizer of its own (the shipped one has "
-                    f"{shipped.tokenizer.size:,}); set `model.reader = Reader.load(folder)` (model.reading), or load "
-                    f"the model from a folder with {TOKENIZER} and {ANNOTATOR}"
+                    f"this model has {self.config.vocab_size:,} pieces and no tokenizer of its own (the shipped one "
+                    f"has {shipped.tokenizer.size:,}); set `model.reader = Reader.load(folder)` (model.reading), or "
+                    f"load the model from a folder with {TOKENIZER} and {ANNOTATOR}"
                 )
             base._reader = shipped
-        if len(base._reader.annotator._piece_bytes) < self.config.vocab_size:
+        if base._reader.pieces < self.config.vocab_size:
             base._reader = base._reader.widened(self.config.vocab_size)
-        reader: Reader = base._reader
-        return reader
+        return base._reader
 
     @reader.setter
     def reader(self, reader: Reader) -> None:
@@ -77,7 +83,7 @@ class ValencyPreTrainedModel(PreTrainedModel):
                 f"this tokenizer has {reader.tokenizer.size:,} pieces and the model {self.config.vocab_size:,}; "
                 "take the one it was trained with"
             )
-        self.base_model._reader = reader
+        self.bare._reader = reader
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -91,25 +97,24 @@ class ValencyPreTrainedModel(PreTrainedModel):
             cached_file(str(pretrained_model_name_or_path), name, _raise_exceptions_for_missing_entries=False, **where)
             for name in (TOKENIZER, ANNOTATOR)
         ]
-        if all(files):
-            tokenizer, tables = map(Path, files)
-            model.reader = Reader.of(Tokenizer.load(tokenizer), tables)
+        tokenizer, tables = files
+        if tokenizer and tables:
+            model.reader = Reader.of(Tokenizer.load(tokenizer), Path(tables))
         return loaded
 
-    def save_pretrained(self, save_directory: Any, is_main_process: bool = True, **kwargs: Any) -> Any:
+    def save_pretrained(self, save_directory: Any, is_main_process: bool = True, *args: Any, **kwargs: Any) -> None:
         """As every transformers model, and the tokenizer and annotator beside the weights."""
         reader = self.reader  # first: a model without one must not leave half a folder
-        super().save_pretrained(save_directory, is_main_process=is_main_process, **kwargs)
+        super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
         if is_main_process:
             reader.save(Path(save_directory))
 
     def get_input_embeddings(self) -> nn.Module:
-        embedding: nn.Module = self.base_model.decoder.embedding
-        return embedding
+        return self.bare.decoder.embedding
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        decoder: Decoder = self.base_model.decoder
-        decoder.embedding, decoder.vocabulary = value, value.num_embeddings
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        assert isinstance(value, nn.Embedding)
+        self.bare.decoder.embedding, self.bare.decoder.vocabulary = value, value.num_embeddings
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -118,7 +123,7 @@ class ValencyPreTrainedModel(PreTrainedModel):
         if isinstance(module, Decoder):
             mine = dict(chain(module.named_parameters(), module.named_buffers()))
             lacking = [name for name, tensor in mine.items() if not getattr(tensor, "_is_hf_initialized", False)]
-            if lacking and self.base_model._made_empty:
+            if lacking and self.bare._made_empty:
                 drawn = Decoder(module.config, module.vocabulary)
                 given = dict(chain(drawn.named_parameters(), drawn.named_buffers()))
                 for name in lacking:

@@ -44,10 +44,11 @@ def export_run(run: Path, folder: Path) -> ValencyPreTrainedModel:
         pad_token_id=padding_of(tokenizer),
     )
     model = CLASSES[objective](config)
-    model.base_model.decoder.load_state_dict(decoder.state_dict())
+    model.bare.decoder.load_state_dict(decoder.state_dict())
     model.reader = Reader(tokenizer, annotator)
     folder.mkdir(parents=True, exist_ok=True)
-    model.eval().save_pretrained(folder)
+    model.eval()
+    model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder, end=objective != "causal")
     return model
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast, MaskedLMOutput, SequenceClassifierOutput
-from transformers.utils import can_return_tuple
+from transformers.utils.generic import can_return_tuple
 
 from model.batches import NO_TARGET
 from model.context import Context
@@ -25,13 +25,13 @@ class _WithVocabulary(ValencyPreTrainedModel):
     def __init__(self, config: ValencyConfig) -> None:
         super().__init__(config)
         self.model = ValencyModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head: nn.Module = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
 
-    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         self.lm_head = new_embeddings
 
 
@@ -99,9 +99,7 @@ class ValencyForMaskedLM(_WithVocabulary):
         loss = None
         if labels is not None:
             loss = self.loss_function(logits_BNV, labels, vocab_size=self.config.vocab_size, **_of_loss(kwargs))
-        return MaskedLMOutput(
-            loss=loss, logits=logits_BNV, hidden_states=out.hidden_states, attentions=out.attentions
-        )
+        return MaskedLMOutput(loss=loss, logits=logits_BNV, hidden_states=out.hidden_states, attentions=out.attentions)
 
 
 class ValencyForSequenceClassification(ValencyPreTrainedModel):
@@ -113,9 +111,9 @@ class ValencyForSequenceClassification(ValencyPreTrainedModel):
     def __init__(self, config: ValencyConfig) -> None:
         config.causal = bool(config.causal)
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels = config.num_labels or 2
         self.model = ValencyModel(config)
-        self.score = nn.Linear(config.hidden_size, config.num_labels)
+        self.score = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()
 
     @can_return_tuple

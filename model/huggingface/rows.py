@@ -78,7 +78,8 @@ def _anchors(context: Context, first: int) -> Tensor:
     first_word_Bn = context.first_word[:, first:]
     word = (context.last_word[:, None, :] >= first_word_Bn[:, :, None]) & (first_word_Bn >= 0)[:, :, None]
     begins = (place - context.sequence_start() < FIRST_ANCHORS)[:, None, :]
-    return (word & (back_nN > 0) & (back_nN <= WORD_ANCHORS)) | begins | ((back_nN >= 0) & (back_nN <= PREVIOUS_ANCHORS))
+    earlier_nN = (back_nN > 0) & (back_nN <= WORD_ANCHORS)
+    return (word & earlier_nN) | begins | ((back_nN >= 0) & (back_nN <= PREVIOUS_ANCHORS))
 
 
 def _places(context: Context) -> Tensor:

@@ -5,7 +5,6 @@ piece is annotated once, and every layer's keys and values. A mechanism that kee
 pieces anew. Letters: B rows, N pieces so far, n of them new, H heads, D width of a head, M width of the model.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from transformers.cache_utils import DynamicCache
 
 from model.attention.rotary import Turn, turn_of
 from model.attention.views import ViewsAttention, attend, computed_in
-from model.context import TAGS, Context
+from model.context import Context
 from model.huggingface.rows import last_rows
 from model.reading import Rows
 from model.transformer import Decoder
@@ -37,14 +36,12 @@ class ValencyCache(DynamicCache):
         return self.rows.places
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Forget the last places."""
-        before = len(self.layers) and int(self.layers[0].keys.shape[-2])
+        """Forget the last places: so many if negative; above 0, what earlier versions of transformers mean: keep so
+        many."""
         super().crop(tokens_to_remove)
-        # How many are left is the library's to say: its versions do not agree whether the number is what to remove.
-        left = int(self.layers[0].keys.shape[-2]) if before else max(0, self.rows.places - abs(tokens_to_remove))
-        self.rows.keep(left)
+        self.rows.keep(tokens_to_remove if tokens_to_remove > 0 else max(0, self.rows.places + tokens_to_remove))
 
-    def reorder_cache(self, beam_idx: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Any) -> None:
         super().reorder_cache(beam_idx)
         self.rows.pick(beam_idx.tolist())
 
@@ -54,21 +51,21 @@ class ValencyCache(DynamicCache):
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         super().batch_repeat_interleave(repeats)
-        self.rows.pick([row for row in range(self._row_count()) for _ in range(repeats)])
-
-    def _row_count(self) -> int:
-        return len(self.rows.ids())
+        self.rows.pick([row for row in range(len(self.rows.ids())) for _ in range(repeats)])
 
 
 def keeps_keys(decoder: Decoder) -> bool:
     """Whether `hidden_after` knows this decoder's attention; one with weights it does not know is run over anew."""
+    mechanisms = [layer.attention for layer in decoder.layers]
     return all(
-        type(layer.attention) is ViewsAttention and {name for name, _ in layer.attention.named_parameters()} <= KNOWN_WEIGHTS
-        for layer in decoder.layers
+        isinstance(each, ViewsAttention) and {name for name, _ in each.named_parameters()} <= KNOWN_WEIGHTS
+        for each in mechanisms
     )
 
 
-def hidden_after(decoder: Decoder, ids_Bn: Tensor, valid_Bn: Tensor | None, cache: ValencyCache) -> tuple[Tensor, Context]:
+def hidden_after(
+    decoder: Decoder, ids_Bn: Tensor, valid_Bn: Tensor | None, cache: ValencyCache
+) -> tuple[Tensor, Context]:
     """[B,n,M]: what the logits of the new pieces are read off, and the context of all pieces. The cache grows by them.
 
     O(N) time a new piece.
