@@ -42,6 +42,7 @@ def settings(**said: Any) -> ValencyConfig:
 
 def made(kind: Any = ValencyForCausalLM, **said: Any) -> Any:
     """A model with random weights in float64, none of them zero."""
+    torch.manual_seed(0)
     model = kind(settings(**said)).double().eval()
     randomised(model, seed=0)
     return model
@@ -68,7 +69,7 @@ def test_saved_and_loaded_it_says_the_same(kind: Any, tokenizer: Any, tmp_path: 
     assert {file.name for file in tmp_path.iterdir()} >= {"tokenizer.json", "annotator.safetensors", "config.json"}
     loaded, info = kind.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values())
-    assert loaded.config.to_diff_dict() == {**model.config.to_diff_dict(), "_name_or_path": str(tmp_path)}
+    assert loaded.config.to_diff_dict() == model.config.to_diff_dict()
     assert not loaded.training
     with torch.no_grad():
         assert torch.equal(loaded(**batch)[0], model(**batch)[0])
@@ -228,12 +229,12 @@ def test_first_weights_are_those_of_the_decoder(tokenizer: Any, tmp_path: Path) 
     made(ValencyModel, dim=64).float().save_pretrained(tmp_path)
     # A head that the folder lacks is drawn; the decoder comes from the folder.
     loaded = ValencyForSequenceClassification.from_pretrained(tmp_path)
-    assert 0.01 < float(loaded.score.weight.std()) < 0.03
+    assert 0.01 < float(loaded.score.weight.detach().std()) < 0.03
     assert not loaded.score.bias.any()
     for name, weight in fresh.model.decoder.named_parameters():
         if weight.ndim == 2:
             expected = 0.01 if name.endswith("out.weight") else 0.02  # of two layers: 0.02 / sqrt(4)
-            assert float(weight.std()) == pytest.approx(expected, rel=0.1), name
+            assert float(weight.detach().std()) == pytest.approx(expected, rel=0.1), name
         else:
             assert bool((weight == 1).all()), name
 
@@ -263,7 +264,7 @@ def test_what_does_not_fit_says_what_would(tokenizer: Any, tmp_path: Path) -> No
     model, batch = made(), read(tokenizer)
     with pytest.raises(ValueError, match="give input_ids"):
         model(inputs_embeds=torch.zeros(1, 2, 16))
-    with pytest.raises(ValueError, match="2 dimensions|4 dimensions"):
+    with pytest.raises(ValueError, match="has 4 dimensions"):
         model(batch["input_ids"], attention_mask=batch["attention_mask"][:, None, None])
     with pytest.raises(ValueError, match="use_cache=False"):
         made(ValencyForMaskedLM)(batch["input_ids"], use_cache=True)

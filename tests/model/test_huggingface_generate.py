@@ -24,7 +24,16 @@ from tests.model.toy import toy_context, with_toy_bonds
 
 __all__ = ["tokenizer"]
 
-ALL_VIEWS = ["dense", "window(3)", "sentence", "sentences(2)", "pos", "~pos & sentence", "role | window(2)", "random(pos)"]
+ALL_VIEWS = [
+    "dense",
+    "window(3)",
+    "sentence",
+    "sentences(2)",
+    "pos",
+    "~pos & sentence",
+    "role | window(2)",
+    "random(pos)",
+]
 
 
 @pytest.mark.parametrize("first", [0, 1, 17, 29])

@@ -1,5 +1,7 @@
 """Rows read from ids alone: what is known of a piece is what the annotator says of its document, however it is read."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,7 @@ def test_reading_on_gives_what_reading_at_once_gives(sizes: list[int], left: boo
     whole, width = READER.read(ids, valid), ids.shape[1]
     rows = Rows(READER, len(ids))
     cuts = [0, *np.minimum(np.cumsum(sizes, dtype=int), width).tolist(), width]
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in pairwise(cuts):
         rows.append(ids[:, low:high], valid[:, low:high])
     same(rows.context(), whole)
     rows.keep(min(kept, width))
