@@ -15,7 +15,11 @@ from model.train import train
 from pipeline.pieces import Tokenizer
 from tests.model.tiny_cache import write_cache
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+    # The compiler warns of its own doing: gradients that it asks for, tensor cores that it would rather use.
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 
 TRAIN = TrainConfig(steps=30, rows=4, length=32, warmup=4, evaluate_every=10, evaluate_pieces=100, weight_decay=0.3)
 MODEL = ModelConfig(
