@@ -8,7 +8,7 @@
 No cache, no recipe and no training loop is needed. Letters: B rows, N pieces of a row, M width of the model, H heads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ from model.attention.rotary import turn_of
 from model.attention.views import ViewsAttention, computed_in, view_bias
 from model.config import ModelConfig
 from model.config.checks import nearest
-from model.context import NO_TAG, Context
+from model.context import NO_TAG, PER_PIECE, Context
 from model.masks import MASKS
 from model.reading import Reader, rows_of
-from model.views import And, Named, Not, Or, Random, View, allowed, cost, view_masks
+from model.views import allowed, cost, mask_names, view_masks
 from pipeline.pieces import Tokenizer
 
 PRESETS = MappingProxyType(
@@ -149,7 +149,7 @@ class Attention(nn.Module):
                 f"give bool [{B}, {N}], true at padding"
             )
         if context is None:
-            unknown = [name for view in self.views for name in _masks(view) if name not in FROM_PLACES]
+            unknown = [name for view in self.views for name in mask_names(view) if name not in FROM_PLACES]
             if unknown:
                 raise ValueError(
                     f"the view {unknown[0]!r} reads what places alone do not say; give context=… of "
@@ -162,7 +162,12 @@ class Attention(nn.Module):
             raise ValueError(f"the context is of {told} pieces and x of {[B, N]}; they must agree")
         if padding_BN is not None:
             context = context._replace(document=context.document.masked_fill(padding_BN, -1))
-        return context._replace(causal=self.causal, biases=MappingProxyType({})).to(x_BNM.device)
+        if context.causal != self.causal:
+            raise ValueError(
+                f"the layer is made with causal={self.causal} and the context with causal={context.causal}; give both "
+                "the same: what is known of a word differs"
+            )
+        return bare(context).to(x_BNM.device)
 
     def _info(self, context: Context, weights_BHNN: Tensor | None) -> Info:
         valid_BN11 = context.valid()[:, None, :, None]
@@ -185,14 +190,22 @@ def attention_weights(mechanism: nn.Module, x_BNM: Tensor, context: Context) -> 
     if not isinstance(mechanism, ViewsAttention):
         raise ValueError(f"{type(mechanism).__name__} has no weights of pairs; only the mechanism 'views' has")
     dtype = computed_in(mechanism.qkv.weight)
+    context = bare(context)
     turn = None
     if mechanism.positions == "rotary":
         turn = turn_of(x_BNM.shape[1], x_BNM.shape[2] // len(mechanism.views), x_BNM.device, dtype)
     q_BHND, k_BHND, _ = mechanism.heads(x_BNM, turn)
     k_BHND = k_BHND.repeat_interleave(q_BHND.shape[1] // k_BHND.shape[1], dim=1)
     bias_BHNN = view_bias(mechanism.views, mechanism.slopes, context, dtype)
+    if mechanism.terms:
+        bias_BHNN = bias_BHNN + mechanism.terms(mechanism.terms.prepare(context, dtype))
     score_BHNN: Tensor = q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5
     return (score_BHNN + bias_BHNN).softmax(-1)
+
+
+def bare(context: Context) -> Context:
+    """The context without what a mechanism has added for its layers."""
+    return Context(**{name: getattr(context, name) for name in (*PER_PIECE, "causal", "bonds", "facts")})
 
 
 def context_of_places(
@@ -203,7 +216,7 @@ def context_of_places(
     causal: bool = True,
     device: torch.device | str = "cpu",
 ) -> Context:
-    """What is known where nothing is but places: every piece is a word, closed by the next, and all are one sentence.
+    """What is known where nothing is but places: every piece is a word, and all are one sentence.
 
     valid_BN: bool, which places hold a piece; None: all.
     """
@@ -214,7 +227,7 @@ def context_of_places(
         sentence_start=place_BN,
         first_word=place_BN,
         last_word=place_BN,
-        closed_word=place_BN,
+        closed_word=place_BN if causal else torch.full_like(place_BN, pieces),
         input_tag=torch.full_like(place_BN, NO_TAG),
         key_tag=torch.full_like(place_BN, NO_TAG),
         causal=causal,
@@ -235,7 +248,8 @@ def context_of_text(
 ) -> Read:
     """Pieces of texts and what is known of them: begin, the text's pieces, end, padded on the right to one width.
 
-    tokenizer: with the shipped annotator; None: the shipped one. reader: both at once, as a run's folder has them.
+    tokenizer: with the shipped annotator; None: the shipped one. causal: as the layer's. reader: both at once, as a
+    run's folder has them.
     """
     if isinstance(texts, str):
         raise ValueError("texts is one text; give a list of them")
@@ -260,18 +274,6 @@ def _reader(tokenizer: Tokenizer | None, reader: Reader | None) -> Reader:
     if reader is not None and tokenizer is not None:
         raise ValueError("both a tokenizer and a reader are given; the reader has a tokenizer of its own")
     return reader or (Reader.of(tokenizer) if tokenizer else Reader.shipped())
-
-
-def _masks(view: View) -> Iterator[str]:
-    """Names of the masks in a view."""
-    match view:
-        case Named(name):
-            yield name
-        case Not(of) | Random(of):
-            yield from _masks(of)
-        case And(left, right) | Or(left, right):
-            yield from _masks(left)
-            yield from _masks(right)
 
 
 assert set(FROM_PLACES) <= set(MASKS)

@@ -18,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.batches import Batch
 from model.context import NO_TAG, PER_PIECE, Context
+from model.whole import reread
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator, PrefixState
 from pipeline.prefix.tables import Tables
@@ -90,11 +92,45 @@ class Reader:
     def read(self, ids_BN: Tensor, valid_BN: Tensor | None = None, causal: bool = True) -> Context:
         """The context of whole rows, on the device of the ids. ids_BN: int64. valid_BN: bool or 0 and 1; None: all.
 
-        Errors: ValueError for an id that no piece has, and for padding between pieces.
+        causal: False for models that read the whole input: all words are then closed, and every sentence is known from
+        its begin (model.whole). Errors: ValueError for an id that no piece has, and for padding between pieces.
         """
-        rows = Rows(self, len(ids_BN))
-        rows.append(ids_BN, valid_BN)
-        return rows.context(causal=causal, device=ids_BN.device)
+        if causal:
+            rows = Rows(self, len(ids_BN))
+            rows.append(ids_BN, valid_BN)
+            return rows.context(ids_BN.device)
+        ids, valid = self.checked(ids_BN, valid_BN)
+        begins = np.cumsum(valid & (ids == self.begins), axis=1)
+        place = np.arange(ids.shape[1])
+        held = np.flatnonzero(valid.any(axis=1))
+        first = np.where(valid.any(axis=1), valid.argmax(axis=1), 0)
+        for row in held:
+            if (np.diff(np.flatnonzero(valid[row])) != 1).any():
+                raise ValueError(_hole(int(row)))
+        document = np.where(valid, begins - np.take_along_axis(begins, first[:, None], axis=1), -1)
+        nothing = torch.from_numpy(np.broadcast_to(place, ids.shape).copy())
+        bare = Context(torch.from_numpy(document), *[nothing] * (len(PER_PIECE) - 1), causal=False)
+        read = reread(Batch(nothing, nothing, bare), ids, self.annotator, self.tokenizer.end)
+        return read.context.to(ids_BN.device)
+
+    @property
+    def begins(self) -> int | None:
+        """The piece that says that another document begins; None where one piece both begins and ends them."""
+        return self.tokenizer.begin if self.tokenizer.begin != self.tokenizer.end else None
+
+    def checked(self, ids_BN: Tensor, valid_BN: Tensor | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Both as arrays. Errors: ValueError for an id that no piece has, or another shape."""
+        ids = ids_BN.detach().cpu().numpy().astype(np.int64)
+        valid = np.ones(ids.shape, bool) if valid_BN is None else valid_BN.detach().cpu().numpy().astype(bool)
+        if valid.shape != ids.shape:
+            raise ValueError(f"the mask has shape {valid.shape} and the ids {ids.shape}; give one entry a piece")
+        if (wrong := ids[valid & ((ids < 0) | (ids >= self.pieces))]).size:
+            raise ValueError(f"piece {wrong[0]} is not among the {self.pieces:,} of the tokenizer; encode with its own")
+        return np.where(valid, ids, 0), valid
+
+
+def _hole(row: int) -> str:
+    return f"row {row} has padding between its pieces; pad rows at their beginning or end only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +154,6 @@ class Rows:
 
     def __init__(self, reader: Reader, rows: int) -> None:
         self.reader, self._open = reader, list[_Open | None]([None] * rows)
-        tokenizer = reader.tokenizer
-        self._begin = tokenizer.begin if tokenizer.begin != tokenizer.end else None
-        """None: one piece both begins and ends documents, so that it does not say that another begins."""
         self._columns: Columns = {name: np.empty((rows, 0), np.int64) for name in ("ids", *PER_PIECE)}
 
     @property
@@ -132,24 +165,17 @@ class Rows:
         """int64 [B,N]; 0 at padding."""
         return torch.from_numpy(self._columns["ids"]).to(device)
 
-    def context(self, causal: bool = True, device: torch.device | str = "cpu") -> Context:
-        """What is known of all pieces read so far."""
-        told = Context(*(torch.from_numpy(self._columns[name]) for name in PER_PIECE), causal=causal)
-        return told.to(device)
+    def context(self, device: torch.device | str = "cpu") -> Context:
+        """What is known of all pieces read so far, for a causal model."""
+        return Context(*(torch.from_numpy(self._columns[name]) for name in PER_PIECE)).to(device)
 
     def append(self, ids_Bn: Tensor, valid_Bn: Tensor | None = None) -> None:
         """Read on in each row. Errors: as for `Reader.read`."""
-        ids = ids_Bn.detach().cpu().numpy().astype(np.int64)
-        valid = np.ones(ids.shape, bool) if valid_Bn is None else valid_Bn.detach().cpu().numpy().astype(bool)
-        if valid.shape != ids.shape:
-            raise ValueError(f"the mask has shape {valid.shape} and the ids {ids.shape}; give one entry a piece")
-        pieces = self.reader.pieces
-        if (wrong := ids[valid & ((ids < 0) | (ids >= pieces))]).size:
-            raise ValueError(f"piece {wrong[0]} is not among the {pieces:,} of the tokenizer; encode with its own")
+        ids, valid = self.reader.checked(ids_Bn, valid_Bn)
         first, more = self.places, ids.shape[1]
         new = {name: np.full(ids.shape, empty, np.int64) for name, empty in EMPTY.items()}
         new["sentence_start"][:] = first + np.arange(more)
-        new["ids"] = np.where(valid, ids, 0)
+        new["ids"] = ids
         self._columns = {name: np.concatenate([held, new[name]], axis=1) for name, held in self._columns.items()}
         for row in range(len(ids)):
             self._read(row, first, ids[row], valid[row])
@@ -160,8 +186,8 @@ class Rows:
         if not len(held):
             return
         if held[-1] - held[0] + 1 != len(held) or (open_ and open_.next != first + held[0]):
-            raise ValueError(f"row {row} has padding between its pieces; pad rows at their beginning or end only")
-        begins = held[0] + np.flatnonzero(ids[held] == self._begin)
+            raise ValueError(_hole(row))
+        begins = held[0] + np.flatnonzero(ids[held] == self.reader.begins)
         cuts = sorted({int(held[0]), *begins.tolist()})
         for low, high in zip(cuts, [*cuts[1:], int(held[-1]) + 1], strict=True):
             fresh = open_ is None or low in begins

@@ -7,6 +7,7 @@ Letters: B rows, N pieces of a row, n new ones, M width of the model.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -141,10 +142,16 @@ class ValencyModel(ValencyPreTrainedModel):
     """What the logits are read off."""
 
     def __init__(self, config: ValencyConfig) -> None:
+        if config.model_config().reads_words():
+            raise ValueError(
+                "this model is told bonds or features of words, and from ids alone there are words, sentences and tags "
+                "only; use views without bonds, and no scores, kind_bias, kind_gates or features"
+            )
         super().__init__(config)
         self._reader: Reader | None = None
         self.gradient_checkpointing = False
-        self.decoder = Decoder(config.model_config(), config.vocab_size)
+        # What it learns to say is the head's to know: the decoder itself gets no head for classes.
+        self.decoder = Decoder(replace(config.model_config(), objective="causal"), config.vocab_size)
         self._made_empty = self.decoder.embedding.weight.is_meta
         self.post_init()
 

@@ -113,7 +113,7 @@ class ValencyForSequenceClassification(ValencyPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels or 2
         self.model = ValencyModel(config)
-        self.score = nn.Linear(config.hidden_size, self.num_labels)
+        self.score = nn.Linear(config.hidden_size, self.num_labels, bias=False)
         self.post_init()
 
     @can_return_tuple
@@ -142,7 +142,7 @@ class ValencyForSequenceClassification(ValencyPreTrainedModel):
 def mean_of_pieces(hidden_BNM: Tensor, context: Context) -> Tensor:
     """[B,M]: the mean over the places that hold a piece; 0 for a row without any."""
     valid_BN1 = context.valid()[:, :, None]
-    return hidden_BNM.masked_fill(~valid_BN1, 0.0).sum(1) / valid_BN1.sum(1).clamp(min=1).to(hidden_BNM.dtype)
+    return (hidden_BNM * valid_BN1).sum(1) / valid_BN1.sum(1).clamp(min=1)  # to the bit as Decoder.class_logits
 
 
 def _predictable(labels_BN: Tensor, context: Context) -> Tensor:

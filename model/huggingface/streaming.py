@@ -22,6 +22,7 @@ ROOM = 256
 """Angles are made for so many places more at a time."""
 
 KNOWN_WEIGHTS = {"qkv.weight", "out.weight"}
+KNOWN_PARTS = {"embedding", "layers", "norm", "place_embedding", "tag_embedding", "tag_out"}
 
 
 class ValencyCache(DynamicCache):
@@ -55,7 +56,9 @@ class ValencyCache(DynamicCache):
 
 
 def keeps_keys(decoder: Decoder) -> bool:
-    """Whether `hidden_after` knows this decoder's attention; one with weights it does not know is run over anew."""
+    """Whether `hidden_after` knows all of this decoder; one with weights that it does not know is run over anew."""
+    if not {name.partition(".")[0] for name, _ in decoder.named_parameters()} <= KNOWN_PARTS:
+        return False
     mechanisms = [layer.attention for layer in decoder.layers]
     return all(
         isinstance(each, ViewsAttention) and {name for name, _ in each.named_parameters()} <= KNOWN_WEIGHTS
@@ -72,7 +75,7 @@ def hidden_after(
     """
     first = cache.rows.places
     cache.rows.append(ids_Bn, valid_Bn)
-    context = cache.rows.context(device=ids_Bn.device)
+    context = cache.rows.context(ids_Bn.device)
     if not keeps_keys(decoder):
         return decoder.hidden(cache.rows.ids(ids_Bn.device), context)[:, first:], context
     places = slice(first, None)
@@ -91,7 +94,9 @@ def hidden_after(
             biases[attention.look] = last_bias(attention, context, first, computed_in(attention.qkv.weight))
         q_BHnD, k_BHnD, v_BHnD = attention.heads(layer.attention_norm(x_BnM), _turn(attention, x_BnM, first))
         k_BHND, v_BHND = cache.update(k_BHnD, v_BHnD, number)
-        mixed_BHnD = attend(q_BHnD, k_BHND, v_BHND, biases[attention.look])
+        shared = q_BHnD.shape[1] // k_BHND.shape[1]  # heads of queries to one of keys
+        keys_BHND, values_BHND = (each.repeat_interleave(shared, dim=1) for each in (k_BHND, v_BHND))
+        mixed_BHnD = attend(q_BHnD, keys_BHND, values_BHND, biases[attention.look])
         x_BnM = layer.think(x_BnM, attention.out(mixed_BHnD.transpose(1, 2).reshape(x_BnM.shape)), None)
     normed_BnM: Tensor = decoder.norm(x_BnM)
     return normed_BnM, context

@@ -96,7 +96,6 @@ def test_the_tokenizer_gives_what_the_models_were_trained_on(tokenizer: Any) -> 
     ours = Reader.shipped().tokenizer
     for text in [*STORIES, "a text that spells <|end|> and <|begin|> ends nowhere", "", "é\n\t  x"]:
         assert tokenizer(text)["input_ids"] == ours.document(text)[:-1].tolist()
-        assert fast_tokenizer(ours, end=True)(text)["input_ids"] == ours.document(text).tolist()
         assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
 
 
@@ -171,7 +170,8 @@ def test_nothing_ahead_reaches_a_causal_logit_and_something_reaches_a_masked_one
 @torch.no_grad()
 def test_hidden_pieces_have_no_say(tokenizer: Any) -> None:
     """With the corrupted ids held fixed, other originals move no attribute and no logit; they move the loss."""
-    model, mask = made(ValencyForMaskedLM), 2
+    model = made(ValencyForMaskedLM)
+    mask = fast_tokenizer(model.reader.tokenizer, "masked").mask_token_id
     ids = read(tokenizer, [STORIES[0]])["input_ids"]
     hidden = torch.zeros_like(ids, dtype=torch.bool)
     hidden[:, 3:12:2] = True
@@ -230,7 +230,6 @@ def test_first_weights_are_those_of_the_decoder(tokenizer: Any, tmp_path: Path) 
     # A head that the folder lacks is drawn; the decoder comes from the folder.
     loaded = ValencyForSequenceClassification.from_pretrained(tmp_path)
     assert 0.01 < float(loaded.score.weight.detach().std()) < 0.03
-    assert not loaded.score.bias.any()
     for name, weight in fresh.model.decoder.named_parameters():
         if weight.ndim == 2:
             expected = 0.01 if name.endswith("out.weight") else 0.02  # of two layers: 0.02 / sqrt(4)

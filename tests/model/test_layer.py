@@ -84,12 +84,11 @@ def test_padding_changes_nothing(left: bool, causal: bool) -> None:
 
 
 def test_a_causal_layer_sees_nothing_ahead_and_another_does() -> None:
-    read, x = context_of_text(TEXTS), None
-    x = some(*read.ids.shape)
+    x = some(*context_of_text(TEXTS).ids.shape)
     other = x.clone()
     other[:, 5:] = 0
     for causal in (True, False):
-        made = layer(preset="pos", causal=causal)
+        read, made = context_of_text(TEXTS, causal=causal), layer(preset="pos", causal=causal)
         same = torch.equal(made(x, read.context)[:, :5], made(other, read.context)[:, :5])
         assert same is causal
 
@@ -138,6 +137,8 @@ def test_shapes_that_do_not_fit_say_so() -> None:
         made(torch.zeros(2, 5, 8))
     with pytest.raises(ValueError, match="must agree"):
         made(some(1, 3), read.context)
+    with pytest.raises(ValueError, match="causal=False"):
+        made(some(*read.ids.shape), context_of_text(TEXTS, causal=False).context)
     with pytest.raises(ValueError, match="true at padding"):
         made(some(2, 3), key_padding_mask=torch.ones(2, 3))
     with pytest.raises(ValueError, match="give a list"):

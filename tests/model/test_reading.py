@@ -12,6 +12,7 @@ from model.batches import read_places
 from model.columns import split_of
 from model.context import PER_PIECE, Context
 from model.reading import Reader, Rows, rows_of
+from model.whole import whole_split
 
 TEXTS = [
     "Anna gave Tom the letter. He read it twice, folded it and said nothing. “Well?” she asked.\nHe smiled.",
@@ -40,6 +41,28 @@ def test_padded_rows_know_what_a_cache_would_say(left: bool) -> None:
         for name in PER_PIECE[1:]:
             shift = begin if name == "sentence_start" else 0
             assert torch.equal(getattr(context, name)[row][valid[row]] - shift, getattr(known, name)[0]), name
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_models_that_read_the_whole_input_know_every_word(left: bool) -> None:
+    """What a split says of documents that were read to their end (model.whole); their end pieces are not needed."""
+    known = {str(at): (ids, READER.annotator.annotate(ids)) for at, ids in enumerate(DOCUMENTS)}
+    split = whole_split(split_of(known, causal=False))
+    cut = [ids[:-1] for ids in DOCUMENTS]
+    ids, valid = rows_of(cut, left=left)
+    context = READER.read(ids, valid, causal=False)
+    assert not context.causal
+    assert torch.equal(context.valid(), valid)
+    for row, pieces in enumerate(cut):
+        place = np.arange(len(pieces))[None]
+        _, stored = read_places(split, place * 0 + row, place)
+        begin = int(valid[row].nonzero()[0])
+        for name in PER_PIECE[1:]:
+            shift = begin if name == "sentence_start" else 0
+            assert torch.equal(getattr(context, name)[row][valid[row]] - shift, getattr(stored, name)[0]), name
+    packed = torch.from_numpy(np.concatenate(cut[:2]).astype(np.int64))[None]
+    both = READER.read(packed, causal=False)
+    assert both.document[0].tolist() == [0] * len(cut[0]) + [1] * len(cut[1])
 
 
 @settings(deadline=None, max_examples=25)
@@ -81,6 +104,8 @@ def test_what_cannot_be_read_says_why() -> None:
     hole[1, 3] = False
     with pytest.raises(ValueError, match="row 1 has padding between"):
         READER.read(ids, hole)
+    with pytest.raises(ValueError, match="row 1 has padding between"):
+        READER.read(ids, hole, causal=False)
     with pytest.raises(ValueError, match="one entry a piece"):
         READER.read(ids, valid[:, 1:])
 
