@@ -1,6 +1,7 @@
 """A run as a folder for transformers, its scores, and a training by transformers' own Trainer."""
 
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,26 +9,39 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install 'valency[hf]'")
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from flows.cli import app
+from model.batches import evaluation_batches
+from model.classify import Labelled
 from model.columns import read_layer
 from model.config import ModelConfig, Recipe, TrainConfig
+from model.evaluate.leak import randomised
 from model.evaluate.perplexity import evaluate
-from model.huggingface import export_run
+from model.huggingface import ValencyForMaskedLM, ValencyForSequenceClassification, export_run
 from model.huggingface.export import check_from_ids
 from model.huggingface.harness import ValencyLM
 from model.huggingface.scoring import loglikelihood, loglikelihood_rolling, pair_ids, windows
 from model.inputs import recipe_splits
+from model.masked import mask_piece, masked
 from model.reading import Reader
 from model.run import load_readers, load_run
+from model.toml import write
 from model.train import train
+from model.transformer import Decoder
 from tests.model.test_huggingface import HEADS, made
 from tests.model.tiny_cache import STORIES, write_cache
 
@@ -67,6 +81,49 @@ def test_an_exported_run_gives_the_logits_of_the_run_to_the_last_bit(run: Path, 
             assert torch.equal(model(**batch).logits, decoder(batch["input_ids"], context))
     assert model.dtype == torch.float32
     assert model.config.model_config() == RECIPE.model
+
+
+def finished(run: Path, out: Path, objective: str) -> Path:
+    """A run of the same size whose model was made for another objective, with random weights."""
+    shutil.copytree(run, out)
+    recipe = replace(RECIPE, model=replace(NETWORK, objective=objective, classes=3))
+    (out / "recipe.toml").write_text(write(recipe), encoding="utf-8")
+    decoder = randomised(Decoder(recipe.model, load_readers(run)[0].size), seed=1).float()
+    save_file(decoder.state_dict(), out / "model.safetensors")
+    return out
+
+
+@torch.no_grad()
+def test_a_masked_run_says_the_same_of_hidden_pieces(run: Path, tmp_path: Path) -> None:
+    model = export_run(finished(run, tmp_path / "run", "masked"), tmp_path / "folder")
+    assert isinstance(model, ValencyForMaskedLM)
+    decoder, _ = load_run(tmp_path / "run")
+    tokenizer, annotator = load_readers(run)
+    splits = recipe_splits(read_layer(run.parent / "cache"), RECIPE)
+    for number, plain in enumerate(evaluation_batches(splits["train"], rows=3, length=40)):
+        batch = masked(plain, annotator, tokenizer, rate=0.3, seed=[number])
+        ours = AutoModelForMaskedLM.from_pretrained(tmp_path / "folder")(batch.ids, batch.context.valid()).logits
+        theirs, valid = decoder(batch.ids, batch.context), batch.context.valid()
+        assert torch.equal(ours[valid], theirs[valid])
+    words = AutoTokenizer.from_pretrained(tmp_path / "folder")
+    assert words.mask_token_id == mask_piece(tokenizer)
+    assert words.padding_side == "right"
+
+
+@torch.no_grad()
+def test_a_run_of_classes_says_the_same_of_documents(run: Path, tmp_path: Path) -> None:
+    model = export_run(finished(run, tmp_path / "run", "classify"), tmp_path / "folder")
+    assert isinstance(model, ValencyForSequenceClassification)
+    assert model.num_labels == 3
+    decoder, _ = load_run(tmp_path / "run")
+    split = recipe_splits(read_layer(run.parent / "cache"), RECIPE)["train"]
+    labelled = Labelled.of(split, dict.fromkeys(split.documents, 0), 3)
+    batch = labelled.batch(np.arange(len(split.documents)), 4096)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "folder")
+    assert torch.equal(
+        loaded(batch.ids, batch.context.valid()).logits,
+        decoder.class_logits(decoder.hidden(batch.ids, batch.context), batch.context),
+    )
 
 
 def test_a_fresh_process_in_an_empty_folder_loads_and_generates(folder: Path, tmp_path: Path) -> None:
