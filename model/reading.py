@@ -100,18 +100,21 @@ class Reader:
             rows.append(ids_BN, valid_BN)
             return rows.context(ids_BN.device)
         ids, valid = self.checked(ids_BN, valid_BN)
-        begins = np.cumsum(valid & (ids == self.begins), axis=1)
-        place = np.arange(ids.shape[1])
-        held = np.flatnonzero(valid.any(axis=1))
-        first = np.where(valid.any(axis=1), valid.argmax(axis=1), 0)
-        for row in held:
-            if (np.diff(np.flatnonzero(valid[row])) != 1).any():
-                raise ValueError(_hole(int(row)))
-        document = np.where(valid, begins - np.take_along_axis(begins, first[:, None], axis=1), -1)
-        nothing = torch.from_numpy(np.broadcast_to(place, ids.shape).copy())
-        bare = Context(torch.from_numpy(document), *[nothing] * (len(PER_PIECE) - 1), causal=False)
-        read = reread(Batch(nothing, nothing, bare), ids, self.annotator, self.tokenizer.end)
-        return read.context.to(ids_BN.device)
+        place = torch.arange(ids.shape[1]).expand(ids.shape)
+        told: dict[str, Any] = {**dict.fromkeys(PER_PIECE, place), "document": self._documents(ids, valid)}
+        batch = Batch(place, place, Context(**told, causal=False))
+        return reread(batch, ids, self.annotator, self.tokenizer.end).context.to(ids_BN.device)
+
+    def _documents(self, ids: NDArray[np.int64], valid: NDArray[np.bool_]) -> Tensor:
+        """int64 [B,N]: number in its row of each piece's document; -1 at padding."""
+        document = np.full(ids.shape, -1, np.int64)
+        for row, (pieces, held) in enumerate(zip(ids, valid, strict=True)):
+            places = np.flatnonzero(held)
+            if (np.diff(places) != 1).any():
+                raise ValueError(_hole(row))
+            begins = np.cumsum(pieces[places] == self.begins)
+            document[row, places] = begins - begins[:1]
+        return torch.from_numpy(document)
 
     @property
     def begins(self) -> int | None:
@@ -146,9 +149,6 @@ class _Open:
     """Place after the last piece."""
 
 
-assert Context._fields[: len(PER_PIECE)] == PER_PIECE
-
-
 class Rows:
     """Rows that are read a stretch at a time. A piece that begins a document, in the midst of a row, begins another."""
 
@@ -167,7 +167,8 @@ class Rows:
 
     def context(self, device: torch.device | str = "cpu") -> Context:
         """What is known of all pieces read so far, for a causal model."""
-        return Context(*(torch.from_numpy(self._columns[name]) for name in PER_PIECE)).to(device)
+        told: dict[str, Any] = {name: torch.from_numpy(self._columns[name]) for name in PER_PIECE}
+        return Context(**told).to(device)
 
     def append(self, ids_Bn: Tensor, valid_Bn: Tensor | None = None) -> None:
         """Read on in each row. Errors: as for `Reader.read`."""
