@@ -24,6 +24,7 @@ from model.config.checks import nearest
 from model.context import NO_TAG, PER_PIECE, Context
 from model.masks import MASKS
 from model.reading import Reader, rows_of
+from model.transformer import Layer
 from model.views import allowed, cost, mask_names, view_masks
 from pipeline.pieces import Tokenizer
 
@@ -96,8 +97,8 @@ class Info:
     """Of each head: of the pairs that order and documents allow, the part that its view lets see."""
     cost: tuple[str, ...]
     """Of each head: `linear` or `quadratic`, how its pairs may grow with the number of pieces."""
-    path: str
-    """How it was computed."""
+    path: tuple[str, ...]
+    """Of each head: how it was computed; `twin` is a dense mask through torch's own attention."""
     weights: Tensor | None = None
     """[B,H,N,N], where asked for."""
 
@@ -108,7 +109,7 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, causal: bool) -> None:
         super().__init__()
         self.config, self.causal, self.views = config, causal, config.head_views()
-        self.mechanism: Any = MECHANISMS[config.mechanism(0)](config, 0)
+        self.mechanism: Any = Layer(config, 0).attention
 
     def forward(
         self,
@@ -128,10 +129,11 @@ class Attention(nn.Module):
         context = self._context(x_BNM, context, key_padding_mask)
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
-        out_BNM: Tensor = self.mechanism(x_BNM, self.mechanism.prepare(context))
+        prepared = self.mechanism.prepare(context)
+        out_BNM: Tensor = self.mechanism(x_BNM, prepared)
         weights_BHNN = attention_weights(self.mechanism, x_BNM, context) if need_weights else None
         if return_info:
-            return out_BNM, self._info(context, weights_BHNN)
+            return out_BNM, self._info(prepared, weights_BHNN)
         return (out_BNM, weights_BHNN) if need_weights else out_BNM
 
     def extra_repr(self) -> str:
@@ -170,6 +172,8 @@ class Attention(nn.Module):
         return bare(context).to(x_BNM.device)
 
     def _info(self, context: Context, weights_BHNN: Tensor | None) -> Info:
+        ways = getattr(context, "plans", {}).get(getattr(self.mechanism, "look", ""), ())
+        paths = {head: str(way.path) for way in ways for head in way.heads}
         valid_BN11 = context.valid()[:, None, :, None]
         pairs = (allowed(context)[:, None] & valid_BN11).sum()
         seen_H = (view_masks(self.views, context) & valid_BN11).sum((0, 2, 3)) / pairs.clamp(min=1)
@@ -177,7 +181,7 @@ class Attention(nn.Module):
             views=tuple(map(str, self.views)),
             density=tuple(seen_H.tolist()),
             cost=tuple(cost(view) for view in self.views),
-            path=getattr(self.mechanism, "path", "dense bias through scaled_dot_product_attention"),
+            path=tuple(paths.get(head, "twin") for head in range(len(self.views))),
             weights=weights_BHNN,
         )
 

@@ -54,6 +54,7 @@ def test_weights_are_nothing_where_the_view_sees_nothing() -> None:
     assert info.density[0] < every.density[0] == 1.0
     assert (info.cost[0], every.cost[0]) == ("linear", "quadratic")
     assert info.views == ("pos & sentence",) * 4
+    assert info.path == ("twin",) * 4  # a text as short as this is not worth another
 
 
 def test_without_a_context_only_places_are_known() -> None:
