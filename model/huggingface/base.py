@@ -197,7 +197,7 @@ class ValencyModel(ValencyPreTrainedModel):
                     f"past_key_values is a {type(past).__name__} that holds pieces already; give none, and go on with "
                     "the ValencyCache that the first call returns"
                 )
-            past = ValencyCache(Rows(self.reader, len(ids_Bn)))
+            past = ValencyCache(Rows(self.reader, len(ids_Bn)), self.decoder)
         new = None if mask_BN is None else mask_BN[:, mask_BN.shape[1] - ids_Bn.shape[1] :]
         hidden_BnM, _ = hidden_after(self.decoder, ids_Bn, new, past)
         return BaseModelOutputWithPast(last_hidden_state=hidden_BnM, past_key_values=past)

@@ -28,9 +28,9 @@ KNOWN_PARTS = {"embedding", "layers", "norm", "place_embedding", "tag_embedding"
 class ValencyCache(DynamicCache):
     """Keys and values of all layers, and the rows that they belong to."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, decoder: Decoder) -> None:
         super().__init__()
-        self.rows = rows
+        self.rows, self.keeps = rows, keeps_keys(decoder)
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Places read so far, padding among them."""
@@ -76,7 +76,7 @@ def hidden_after(
     first = cache.rows.places
     cache.rows.append(ids_Bn, valid_Bn)
     context = cache.rows.context(ids_Bn.device)
-    if not keeps_keys(decoder):
+    if not cache.keeps:
         return decoder.hidden(cache.rows.ids(ids_Bn.device), context)[:, first:], context
     places = slice(first, None)
     x_BnM = decoder.embedding(torch.where(context.valid()[:, places], ids_Bn, 0))

@@ -1,6 +1,8 @@
 """Rows read from ids alone: what is known of a piece is what the annotator says of its document, however it is read."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from model.columns import split_of
 from model.context import PER_PIECE, Context
 from model.reading import Reader, Rows, rows_of
 from model.whole import whole_split
+from pipeline.pieces import Tokenizer
+from tests.model.tiny_cache import small_tokenizer
 
 TEXTS = [
     "Anna gave Tom the letter. He read it twice, folded it and said nothing. “Well?” she asked.\nHe smiled.",
@@ -117,3 +121,21 @@ def test_ids_that_the_tokenizer_lacks_add_nothing() -> None:
     same(wide.read(ids), READER.read(ids))
     more = wide.read(torch.cat([ids[:, :-1], torch.tensor([[READER.pieces + 1]])], dim=1))
     assert int(more.last_word[0, -1]) == int(more.last_word[0, -2])
+
+
+def test_a_tokenizer_whose_one_special_begins_and_ends(tmp_path: Path) -> None:
+    """As GPT-2's: its piece does not say that another document begins, and rows are read as one."""
+    content = json.loads(small_tokenizer())
+    kept = content["added_tokens"][0]
+    content["added_tokens"] = [{**kept, "content": "<|endoftext|>"}]
+    vocabulary = content["model"]["vocab"]
+    vocabulary["<|endoftext|>"], vocabulary["unused"] = vocabulary.pop("<|begin|>"), vocabulary.pop("<|end|>")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    reader = Reader.of(Tokenizer.load(tmp_path / "tokenizer.json"))
+    assert reader.tokenizer.begin == reader.tokenizer.end == 0
+    ids = reader.tokenizer.document(TEXTS[0])
+    context = reader.read(torch.from_numpy(np.append(ids, ids[1:]).astype(np.int64))[None])
+    assert context.document.unique().tolist() == [0]
+    known = reader.annotator.annotate(np.append(ids, ids[1:]))
+    assert context.last_word[0].tolist() == known.last_word.tolist()
+    assert context.sentence_start[0].tolist() == known.sentence_start.tolist()
