@@ -250,6 +250,26 @@ def test_it_answers_what_a_harness_asks(folder: Path) -> None:
         ValencyLM(made(positions="learned", context=64).float(), max_length=65)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_harness_itself_asks_and_is_answered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers as from lm-eval's own door to transformers, which reads the same folder."""
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install lm_eval")
+    pytest.importorskip("accelerate", reason="lm-eval's own models need accelerate: pip install 'valency[hf]'")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from lm_eval.api.model import LM
+    from lm_eval.models.huggingface import HFLM
+
+    ours: Any = ValencyLM(folder, max_length=64)
+    assert isinstance(ours, LM)
+    at = str(folder)
+    theirs = HFLM(pretrained=at, tokenizer=at, add_bos_token=True, device="cpu", dtype="float32", max_length=64)
+    pairs = [("The cat", " sat on the mat."), ("", "It rained."), ("The cat ", "sat"), (STORIES[1][:30], " He smiled.")]
+    ask = [SimpleNamespace(args=pair, arguments=pair) for pair in pairs]
+    for (log, greedy), (other, same) in zip(ours.loglikelihood(ask), theirs.loglikelihood(ask), strict=True):
+        assert log == pytest.approx(float(other), rel=1e-5)
+        assert greedy == bool(same)
+
+
 class Stories(torch.utils.data.Dataset[dict[str, Any]]):
     """What a dataset of `datasets` gives row by row."""
 
