@@ -14,7 +14,8 @@ from flows.preprocess import PreprocessSettings, Progress, preprocess
 from flows.progress import Display
 from flows.report import RunFolder, write_report
 from flows.results import with_provenance, write_json
-from model.config import Recipe, changed, load_recipe
+from model.config import Recipe, load_recipe
+from model.machine import Machine
 from model.run import RunResult
 from model.train import train
 from pipeline.cache import Cache
@@ -81,13 +82,10 @@ def preprocess_with_display(
     return asdict(preprocess(list(corpora) or [sample_corpus()], cache, settings, on_progress=show))
 
 
-def train_with_display(
-    cache: Path, recipe_name: str, runs: Path, seed: int | None, steps: int | None, device: str, display: Display
-) -> dict[str, Any]:
-    """Train one recipe into a folder of `runs`, its name with what was changed; returns the result as JSON values."""
-    recipe = changed(load_recipe(recipe_name), seed, steps)
+def train_with_display(cache: Path, recipe: Recipe, runs: Path, machine: Machine, display: Display) -> dict[str, Any]:
+    """Train one recipe into a folder of `runs` that bears its name; returns the result as JSON values."""
     on_step = display.steps(f"train {recipe.name}")
-    return asdict(train(cache, recipe, runs / recipe.name, on_step=on_step, device=device, threads=cores()))
+    return asdict(train(cache, recipe, runs / recipe.name, on_step=on_step, machine=machine))
 
 
 def quarantined(cache: Cache) -> dict[str, str]:

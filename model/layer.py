@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import MECHANISMS
-from model.attention.rotary import turn_of
 from model.attention.views import ViewsAttention, computed_in, view_bias
 from model.config import ModelConfig
 from model.config.checks import nearest
@@ -172,7 +171,7 @@ class Attention(nn.Module):
         return bare(context).to(x_BNM.device)
 
     def _info(self, context: Context, weights_BHNN: Tensor | None) -> Info:
-        ways = getattr(context, "plans", {}).get(getattr(self.mechanism, "look", ""), ())
+        ways = context.plans.get(getattr(self.mechanism, "look", ""), ())
         paths = {head: str(way.path) for way in ways for head in way.heads}
         valid_BN11 = context.valid()[:, None, :, None]
         pairs = (allowed(context)[:, None] & valid_BN11).sum()
@@ -195,11 +194,8 @@ def attention_weights(mechanism: nn.Module, x_BNM: Tensor, context: Context) -> 
         raise ValueError(f"{type(mechanism).__name__} has no weights of pairs; only the mechanism 'views' has")
     dtype = computed_in(mechanism.qkv.weight)
     context = bare(context)
-    turn = None
-    if mechanism.positions == "rotary":
-        turn = turn_of(x_BNM.shape[1], x_BNM.shape[2] // len(mechanism.views), x_BNM.device, dtype)
-    q_BHND, k_BHND, _ = mechanism.heads(x_BNM, turn)
-    k_BHND = k_BHND.repeat_interleave(q_BHND.shape[1] // k_BHND.shape[1], dim=1)
+    q_BHND, k_BGND, _ = mechanism.inputs(x_BNM, context)
+    k_BHND = k_BGND.repeat_interleave(q_BHND.shape[1] // k_BGND.shape[1], dim=1)
     bias_BHNN = view_bias(mechanism.views, mechanism.slopes, context, dtype)
     if mechanism.terms:
         bias_BHNN = bias_BHNN + mechanism.terms(mechanism.terms.prepare(context, dtype))
@@ -209,7 +205,7 @@ def attention_weights(mechanism: nn.Module, x_BNM: Tensor, context: Context) -> 
 
 def bare(context: Context) -> Context:
     """The context without what a mechanism has added for its layers."""
-    return Context(**{name: getattr(context, name) for name in (*PER_PIECE, "causal", "bonds", "facts")})
+    return Context(**{name: getattr(context, name) for name in (*PER_PIECE, "causal", "bonds", "facts", "opened")})
 
 
 def context_of_places(

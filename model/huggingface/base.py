@@ -5,10 +5,7 @@ are enough: what a layer is told of words, sentences and tags is made from them 
 Letters: B rows, N pieces of a row, n new ones, M width of the model.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self, cast
@@ -182,7 +179,8 @@ class ValencyModel(ValencyPreTrainedModel):
             return self._go_on(input_ids, two_dimensional(attention_mask), past_key_values)
         context = self.context_of(input_ids, attention_mask) if context is None else context
         ids_BN = torch.where(context.valid(), input_ids, 0)
-        with self._checkpointed(), Watch(self.decoder, bool(output_hidden_states), bool(output_attentions)) as seen:
+        self.decoder.checkpoint_layers = self.gradient_checkpointing and self.training
+        with Watch(self.decoder, bool(output_hidden_states), bool(output_attentions)) as seen:
             hidden_BNM = self.decoder.hidden(ids_BN, context, self._noise(ids_BN.device))
         return BaseModelOutputWithPast(
             last_hidden_state=hidden_BNM,
@@ -208,21 +206,6 @@ class ValencyModel(ValencyPreTrainedModel):
         if not self.training or not rate:
             return None
         return Noise(torch.randint(1 << 32, (), device=device), torch.tensor(rate, device=device))
-
-    @contextmanager
-    def _checkpointed(self) -> Iterator[None]:
-        """While it is open, layers keep their input only and are computed again in the backward pass."""
-        if not (self.gradient_checkpointing and self.training and torch.is_grad_enabled()):
-            yield
-            return
-        layers = list(self.decoder.layers)
-        for layer in layers:
-            layer.forward = partial(self._gradient_checkpointing_func, layer.forward)  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            for layer in layers:
-                del layer.forward
 
 
 class Watch:

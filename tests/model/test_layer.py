@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.attention.views import attend_slow
+from model.attention.views import mix_slow
 from model.context import PER_PIECE
 from model.layer import PRESETS, Attention, Info, attention, context_of_ids, context_of_places, context_of_text
 from model.reading import Reader
@@ -22,25 +22,26 @@ def some(rows: int, pieces: int) -> Tensor:
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("positions", ["rotary", "alibi"])
+@pytest.mark.parametrize(("positions", "kv_heads"), [("rotary", 0), ("alibi", 2), ("rotary", 1)])
 @pytest.mark.parametrize("pieces", [1, 7, 13])
-def test_out_is_what_the_formula_says(causal: bool, positions: str, pieces: int) -> None:
-    made, x = layer(views=["dense", "window(3)"], causal=causal, positions=positions), some(2, pieces)
+def test_out_is_what_the_formula_says(causal: bool, positions: str, kv_heads: int, pieces: int) -> None:
+    made = layer(views=["dense", "window(3)"], causal=causal, positions=positions, kv_heads=kv_heads)
+    x, mechanism = some(2, pieces), made.mechanism
     out, weights = made(x, need_weights=True)
-    mechanism = made.mechanism
     context = context_of_places(2, pieces, causal=causal)
-    turn = _turn(made, x)
-    q, k, v = mechanism.heads(x, turn)
-    slow = attend_slow(q, k, v, mechanism.views, mechanism.slopes, context)
-    torch.testing.assert_close(out, mechanism.out(slow.transpose(1, 2).reshape(x.shape)))
-    torch.testing.assert_close(weights @ v, slow)
+    torch.testing.assert_close(out, mix_slow(mechanism, x, context))
+    _, _, v = mechanism.inputs(x, context)
+    mixed = weights @ v.repeat_interleave(4 // v.shape[1], dim=1)
+    torch.testing.assert_close(mechanism.out(mixed.transpose(1, 2).reshape(x.shape)), out)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, pieces, dtype=torch.float64))
 
 
-def _turn(made: Attention, x: Tensor) -> object:
-    from model.attention.rotary import turn_of
-
-    return turn_of(x.shape[1], 4, x.device, x.dtype) if made.config.positions == "rotary" else None
+def test_weights_are_those_of_the_path_that_was_taken() -> None:
+    made, x = layer(preset="near"), some(1, 600)
+    out, info = made(x, return_info=True, need_weights=True)
+    assert "sparse" in info.path
+    _, _, v = made.mechanism.inputs(x, context_of_places(1, 600))
+    torch.testing.assert_close(made.mechanism.out((info.weights @ v).transpose(1, 2).reshape(x.shape)), out)
 
 
 def test_weights_are_nothing_where_the_view_sees_nothing() -> None:
