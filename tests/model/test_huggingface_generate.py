@@ -20,6 +20,7 @@ from model.parse import parse
 from model.reading import Reader
 from model.views import view_masks
 from tests.model.test_huggingface import TEXTS, made, read, tokenizer, valid
+from tests.model.tiny_cache import STORIES
 from tests.model.toy import toy_context, with_toy_bonds
 
 __all__ = ["tokenizer"]
@@ -61,6 +62,18 @@ def test_logits_that_go_on_are_those_of_the_whole(side: str, positions: str, siz
     assert isinstance(past, ValencyCache)
     together = torch.cat(parts, dim=1)
     torch.testing.assert_close(together[valid(batch)], whole[valid(batch)], rtol=1e-11, atol=1e-11)
+
+
+@torch.no_grad()
+def test_shared_keys_and_long_rows_too(tokenizer: Any) -> None:
+    """Rows this long take other paths than dense masks when read at once."""
+    model, batch = made(kv_heads=2), read(tokenizer, [" ".join(STORIES) * 5, STORIES[0]], side="left")
+    assert batch["input_ids"].shape[1] > 600
+    whole, ids, mask = model(**batch).logits, batch["input_ids"], batch["attention_mask"]
+    first = model(ids[:, :-3], attention_mask=mask[:, :-3], use_cache=True)
+    rest = model(ids[:, -3:], attention_mask=mask, past_key_values=first.past_key_values, use_cache=True)
+    together = torch.cat([first.logits, rest.logits], dim=1)
+    torch.testing.assert_close(together[valid(batch)], whole[valid(batch)], rtol=1e-10, atol=1e-10)
 
 
 def say(model: ValencyForCausalLM, batch: Any, **said: Any) -> Tensor:
