@@ -173,19 +173,23 @@ class ValencyModel(ValencyPreTrainedModel):
         context: of these ids, if it is known already. Places follow from the mask; `position_ids` are not read."""
         if input_ids is None or inputs_embeds is not None:
             raise ValueError("give input_ids: words, sentences and tags are read off the pieces, not off embeddings")
+        shows = bool(self.config.output_hidden_states if output_hidden_states is None else output_hidden_states)
+        weighs = bool(self.config.output_attentions if output_attentions is None else output_attentions)
         if past_key_values is not None or use_cache:
             if not self.config.causal:
                 raise ValueError("a model that reads both ways keeps no cache; give use_cache=False")
+            if shows or weighs:
+                raise ValueError("hidden states and attentions are shown of whole rows only; give use_cache=False")
             return self._go_on(input_ids, two_dimensional(attention_mask), past_key_values)
         context = self.context_of(input_ids, attention_mask) if context is None else context
         ids_BN = torch.where(context.valid(), input_ids, 0)
         self.decoder.checkpoint_layers = self.gradient_checkpointing and self.training
-        with Watch(self.decoder, bool(output_hidden_states), bool(output_attentions)) as seen:
+        with Watch(self.decoder, shows, weighs) as seen:
             hidden_BNM = self.decoder.hidden(ids_BN, context, self._noise(ids_BN.device))
         return BaseModelOutputWithPast(
             last_hidden_state=hidden_BNM,
-            hidden_states=(*seen.inputs, hidden_BNM) if output_hidden_states else None,
-            attentions=tuple(seen.weights) if output_attentions else None,
+            hidden_states=(*seen.inputs, hidden_BNM) if shows else None,
+            attentions=tuple(seen.weights) if weighs else None,
         )
 
     def _go_on(self, ids_Bn: Tensor, mask_BN: Tensor | None, past: Any) -> BaseModelOutputWithPast:

@@ -207,6 +207,8 @@ def test_layers_show_what_goes_through_them(tokenizer: Any) -> None:
     assert [weights.shape[1] for weights in out.attentions] == [4, 4]
     mixed = out.attentions[0]
     torch.testing.assert_close(mixed.sum(-1), torch.ones_like(mixed[..., 0]))
+    with pytest.raises(ValueError, match="use_cache=False"):
+        model(**batch, output_attentions=True, use_cache=True)
     assert not (mixed.triu(1)[valid(batch)[:, None].expand(-1, 4, -1)] != 0).any()
 
 
