@@ -40,6 +40,81 @@ def evaluate(
     typer.echo("\n".join(_said(result)))
 
 
+def overlap(
+    run: Run,
+    cache: CacheFolder = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page; its pictures go beside it. None: overlap.html in the run's folder.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="About how many pieces of each held-out split to read.", min=1)] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the controls.", min=0)] = 0,
+    json_file: Json = None,
+) -> None:
+    """Where the heads look, beside the cache's bonds, over controls and an untrained model; a page with pictures."""
+    from flows.overlap import overlap as measure
+    from flows.pictures.overlap import interval, overlap_page
+    from flows.pictures.page import write_page
+    from flows.progress import Display
+    from pipeline.provenance import command
+
+    with Display() as display:
+
+        def told(part: str, done: int, total: int) -> None:
+            display.show(part, done, total, "documents", None)
+
+        result = measure(run, cache, most=most, seed=seed, told=told)
+    _end(result, json_file)
+    file = out or run / "overlap.html"
+    counted = ", ".join(f"{number} {name}" for name, number in result["documents"].items())
+    lead = f"Does {run.name} look along bonds by itself? Read: {counted} documents."
+    write_page(file, "Where heads look, beside bonds", lead, *overlap_page(result), command=command())
+    typer.echo("times the weight of same-distances pairs (95%), all heads, without diagonal, sink and punctuation")
+    for row in result["summary"]:
+        if row["variant"] == "none of these":
+            typer.echo(f"{row['model']:<20}{row['kind']:<11} {interval(row['ratio']['same-distances'])}")
+            if over := row["ratio_over_untrained"]:
+                typer.echo(f"{'trained / untrained':<20}{row['kind']:<11} {interval(over['same-distances'])}")
+    typer.echo(f"page: {file}")
+
+
+def picture(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories; the first one's heads are shown on the text.")],
+    text: Annotated[str | None, typer.Option(help="A sentence or two; none: learning curves alone.")] = None,
+    out: Annotated[Path, typer.Option(help="The page; its pictures go beside it, as SVG and PNG.")] = Path(
+        "picture.html"
+    ),
+) -> None:
+    """A text as a run's heads see it, beside its bonds; heads by kinds; the learning curves of runs side by side."""
+    from flows.picture import picture as draw
+
+    for file in draw(runs, text, out):
+        typer.echo(str(file))
+
+
+def profile(
+    run: Run,
+    lengths: Annotated[str, typer.Option(help="Pieces of a row, with commas between.")] = "128,256,512,1024,2048",
+    repeats: Annotated[int, typer.Option(help="How often each component is timed.", min=1)] = 5,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch; none: as many as it takes.", min=1)] = None,
+    device: str = "cpu",
+    json_file: Json = None,
+) -> None:
+    """Time and memory of a run's components at several lengths, and how they scale."""
+    from flows.profile import profile_run, tables
+    from flows.tables import print_table
+
+    try:
+        sizes = [int(each) for each in lengths.split(",")]
+    except ValueError:
+        raise ValueError(f"lengths are {lengths!r}; give numbers with commas between, as in 128,256,512") from None
+    if min(sizes) < 1:
+        raise ValueError(f"lengths are {lengths!r}; give numbers of pieces from 1 on")
+    result = profile_run(run, sizes, repeats=repeats, device=device, threads=threads)
+    _end(result, json_file, device)
+    for title, table in tables(result):
+        print_table(table, title)
+
+
 def _said(result: dict[str, Any]) -> list[str]:
     """What a person wants to know first."""
     match result["on"]:

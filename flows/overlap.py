@@ -1,19 +1,14 @@
 """`valency overlap`: where a trained model looks, beside the bonds of the words it reads (is grammar found unasked?).
 
 Held-out documents of the cache are read in rows as in evaluation, by the trained model and by an untrained one of the
-same shape. The bonds are those of the cache, and each control is drawn for the very pairs that are measured:
-
-    random-keys     as many pairs a word, with words drawn from the sentence of the true one (same density)
-    same-distances  the distances of a kind dealt out anew in the document (same density, same distances)
-    other-sentence  the bonds of another sentence of the document, about as long
-    permuted-tags   word types exchange their tags before bonds are made: the kinds that read tags must suffer
+same shape. The bonds are those of the cache; flows.overlap_pairs says what the controls are.
 
 Ratios are of the mean weight of a true pair to that of a control's pair, with 95% intervals by the bootstrap over
 documents. The best head of a kind is chosen on the validation documents and scored on the test documents.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.evaluate import cache_of, text_model
-from flows.report.sentence import cut
+from flows.overlap_pairs import ALL, CONTROLS, SOURCES, Bonded, pairs_of_row, read_bonded, words_of_pieces
 from lexicons.upos import UPOS
 from model.batches import evaluation_places, read_places
 from model.columns import Split, read_layer
@@ -32,11 +27,8 @@ from model.evaluate.overlap import (
     PAIRS,
     QUERIES,
     VARIANTS,
-    Pairs,
     RowWords,
     best_head,
-    in_row,
-    pairs_of_bonds,
     per_pair,
     ratio,
     rounded,
@@ -47,34 +39,15 @@ from model.evaluate.text import TextModel
 from model.inputs import recipe_splits
 from model.run import load_result
 from model.transformer import Decoder
-from pipeline.bonds import BondConfig, bonds_of
 from pipeline.cache import Cache
-from pipeline.cache.digest import shard_of
-from pipeline.cache.read import read_bonds, read_documents_of, read_words
-from pipeline.controls import BONDS, WORDS
-from pipeline.controls.draws import with_keys
-from pipeline.pieces import Tokenizer
 from pipeline.rebond import config_of
-from pipeline.records import KINDS, Bonds, Words
 
-CONTROLS = ("random-keys", "same-distances", "other-sentence", "permuted-tags")
-SOURCES = ("bonds", *CONTROLS)
-ALL = "all kinds"
 HELD_OUT = ("validation", "test")
 MOST = 20_000
 """Pieces of each split that are read, unless others are asked for: 80 rows of 256."""
 
 Told = Callable[[str, int, int], None]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One held-out document: its text, its words, and pairs by kind and source."""
-
-    text: str
-    words: Words
-    pairs: Mapping[str, Sequence[Pairs]]
 
 
 def overlap(
@@ -104,10 +77,10 @@ def overlap(
     sums: dict[str, dict[str, list[Floats]]] = {split: {model: [] for model in models} for split in HELD_OUT}
     for name in HELD_OUT:
         chosen = chosen_documents(splits[name], most)
-        read = read_bonded(Cache.open(folder), [splits[name].documents[each] for each in chosen], config, kinds, seed)
+        read = read_bonded(Cache.open(folder), [splits[name].documents[each] for each in chosen], config, seed)
         for done, number in enumerate(chosen, start=1):
             document = read[splits[name].documents[number]]
-            for model, found in document_sums(text, models, splits[name], number, document).items():
+            for model, found in document_sums(text, models, splits[name], number, document, kinds, seed).items():
                 sums[name][model].append(found)
             told(f"{name} documents", done, len(chosen))
     stacked = {name: {model: np.array(each) for model, each in by.items() if each} for name, by in sums.items()}
@@ -133,88 +106,36 @@ def chosen_documents(split: Split, most: int) -> list[int]:
     return list(range(min(len(ends), int(np.searchsorted(ends, most)) + 1)))
 
 
-def read_bonded(
-    cache: Cache, wanted: Sequence[str], config: BondConfig, kinds: Sequence[str], seed: int
-) -> dict[str, Read]:
-    """Documents of the cache with their pairs, the controls' drawn under the seed."""
-    missing, found = set(wanted), {}
-    for shard in sorted({shard_of(name, cache.shards) for name in wanted}):
-        texts = {each.id: each.text for each in read_documents_of(cache, shard) if each.id in missing}
-        for words, bonds in zip(read_words(cache, shard), read_bonds(cache, shard), strict=True):
-            for name, theirs, of_theirs in _documents(words, bonds, missing):
-                found[name] = Read(texts[name], theirs, pairs_of(theirs, of_theirs, config, kinds, seed))
-        for name in texts.keys() - found.keys():  # a document without words left no row
-            none = _none_of(kinds)
-            found[name] = Read(texts[name], _no_words(), none)
-    return found
-
-
-def pairs_of(words: Words, bonds: Bonds, config: BondConfig, kinds: Sequence[str], seed: int) -> dict[str, list[Pairs]]:
-    """By kind, and for all of them together, the pairs of the bonds and of each control."""
-    # Made to look back first, so that a control has as many pairs as the bonds have, and not twice as many where a
-    # bond points both ways.
-    back = _looking_back(bonds)
-    sources = [back]
-    for control in CONTROLS:
-        if control in BONDS:
-            sources.append(BONDS[control](words, back, seed))
-        else:
-            sources.append(_looking_back(bonds_of(WORDS[control](words, seed), config)))
-    numbers = {kind: [KINDS.index(kind)] for kind in kinds} | {ALL: [KINDS.index(kind) for kind in kinds]}
-    return {kind: [_pairs(source, codes) for source in sources] for kind, codes in numbers.items()}
-
-
-def _pairs(bonds: Bonds, kinds: Sequence[int]) -> Pairs:
-    kept = np.isin(bonds.kind, kinds)
-    return pairs_of_bonds(bonds.query[kept], bonds.key[kept])
-
-
-def _looking_back(bonds: Bonds) -> Bonds:
-    query, key = np.maximum(bonds.query, bonds.key), np.minimum(bonds.query, bonds.key)
-    return with_keys(bonds, query.astype(np.int64), key.astype(np.int64))
-
-
-def _documents(words: Words, bonds: Bonds, wanted: set[str]) -> Iterator[tuple[str, Words, Bonds]]:
-    for number, name in enumerate(words.documents):
-        if name in wanted:
-            first, stop = np.searchsorted(words.document, [number, number + 1]).tolist()
-            yield name, *cut(words, bonds, first, stop)
-
-
 def document_sums(
-    text: TextModel, models: Mapping[str, Decoder], split: Split, number: int, document: Read
+    text: TextModel,
+    models: Mapping[str, Decoder],
+    split: Split,
+    number: int,
+    document: Bonded,
+    kinds: Sequence[str],
+    seed: int,
 ) -> dict[str, Floats]:
     """[K,S,V,5,X] by model: the sums of model.evaluate.overlap over the rows of one document."""
     one = _one_document(split, number)
-    of_piece = words_of_pieces(text.tokenizer, document)
+    of_piece = words_of_pieces(text.tokenizer, document.text, document.words)
     found: dict[str, Floats] = {}
     for document_BN, position_BN in evaluation_places(one, rows=1, length=text.length):
         ids, context = read_places(one, document_BN, position_BN)
-        row = row_words(document, of_piece[position_BN[0]])
+        row = row_words(document, of_piece[position_BN[0]], kinds, seed)
         for name, model in models.items():
             sums = row_sums(attention_weights(model, ids, context), row)
             found[name] = found[name] + sums if name in found else sums
     return found
 
 
-def words_of_pieces(tokenizer: Tokenizer, document: Read) -> Rows:
-    """int64 [N]: the last word of the parser's that has a character in each piece; -1 for pieces without."""
-    _, begin, end = tokenizer.document_spans(document.text)
-    if not len(document.words):
-        return np.full(len(begin), -1)
-    last = np.searchsorted(document.words.start, end) - 1
-    inside = (last >= 0) & (begin < end) & (np.maximum.accumulate(document.words.end)[last] > begin)
-    return np.where(inside, last, -1)
-
-
-def row_words(document: Read, of_piece: Rows) -> RowWords:
+def row_words(document: Bonded, of_piece: Rows, kinds: Sequence[str], seed: int) -> RowWords:
     """of_piece: the words of the pieces of one row, by their number in the document."""
     held = of_piece[of_piece >= 0]
     first, stop = (int(held.min()), int(held.max()) + 1) if len(held) else (0, 0)
     return RowWords(
         of_piece=np.where(of_piece >= 0, of_piece - first, stop - first),
         punctuation=document.words.upos[first:stop] == UPOS.index("PUNCT"),
-        pairs=[[in_row(each, first, stop) for each in sources] for sources in document.pairs.values()],
+        pairs=list(pairs_of_row(document, first, stop, kinds, seed).values()),
     )
 
 
@@ -259,7 +180,7 @@ def _summary(kinds: Sequence[str], whole: Mapping[str, Floats]) -> list[dict[str
 
 
 def _best(kinds: Sequence[str], stacked: Mapping[str, Mapping[str, Floats]], heads: int) -> list[dict[str, Any]]:
-    """For each model and kind the head whose mass is the most times that of same-distances pairs, on other documents."""
+    """For each model and kind the head that looks the most times as much as at same-distances, on other documents."""
     if not all(stacked.get(name) for name in HELD_OUT):
         return []
     rows, control, variant = [], SOURCES.index("same-distances"), len(VARIANTS) - 1
@@ -295,14 +216,3 @@ def _heads(kinds: Sequence[str], whole: Mapping[str, Floats], layers: int) -> di
                 }
                 found.setdefault(model, {}).setdefault(name, {})[variant] = cell
     return found
-
-
-def _none_of(kinds: Sequence[str]) -> dict[str, list[Pairs]]:
-    nothing = np.empty(0, np.int64)
-    return {kind: [(nothing, nothing)] * len(SOURCES) for kind in (*kinds, ALL)}
-
-
-def _no_words() -> Words:
-    from pipeline.records import no_words
-
-    return no_words()

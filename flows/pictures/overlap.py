@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from flows.pictures.page import Shown, Table
 from flows.report.pictures import STYLE
 
-REACH = 2.0
-"""Ratios from a quarter to four times span the colours."""
+REACHES = {
+    0.5: ("≤ 0.7", "0.84", "1", "1.2", "≥ 1.4"),
+    1.0: ("≤ ½", "0.7", "1", "1.4", "≥ 2"),
+    2.0: ("≤ ¼", "½", "1", "2", "≥ 4"),
+}
+"""How far the colours may reach, in doublings, and what their scale then says."""
 LARGEST = 160
 """Cells of a map that can hold their number."""
 
@@ -25,7 +29,10 @@ def heat_maps(heads: Mapping[str, Any], control: str, variant: str) -> Figure:
     models, kinds = list(heads), list(next(iter(heads.values())))
     with mpl.rc_context(STYLE | {"font.size": 8}):
         layers, across = (np.array(heads[models[0]][kinds[0]][variant]["mass"], float)).shape
-        size = (1.0 + (0.30 * across + 0.45) * len(kinds), 0.9 + (0.30 * layers + 0.75) * len(models))
+        size = (1.6 + (0.30 * across + 0.30) * len(kinds), 0.5 + (0.30 * layers + 0.30) * len(models))
+        reach = _reach(
+            np.array([h[k][variant]["ratio"][control]["value"] for h in heads.values() for k in kinds], float)
+        )
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(models), len(kinds), squeeze=False)
         image = None
@@ -33,11 +40,11 @@ def heat_maps(heads: Mapping[str, Any], control: str, variant: str) -> Figure:
             cell = heads[models[row]][kinds[column]][variant]["ratio"][control]
             value, low, high = (_numbers(cell[end]) for end in ("value", "low", "high"))
             shade = np.log2(np.where(value > 0, value, np.nan))
-            image = plot.imshow(np.ma.masked_invalid(shade), cmap="PuOr_r", vmin=-REACH, vmax=REACH, aspect="equal")
+            image = plot.imshow(np.ma.masked_invalid(shade), cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="equal")
             plot.set_facecolor("#e4e4e0")
             _frame(plot, layers, across)
             if value.size <= LARGEST:
-                _write(plot, value, (low > 1) | (high < 1))
+                _write(plot, value, (low > 1) | (high < 1), reach)
             if row == 0:
                 plot.set_title(kinds[column])
             if column == 0:
@@ -46,7 +53,7 @@ def heat_maps(heads: Mapping[str, Any], control: str, variant: str) -> Figure:
                 plot.set_xlabel("head")
         assert image is not None
         bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.01)
-        bar.set_ticks([-2, -1, 0, 1, 2], labels=["≤ ¼", "½", "1", "2", "≥ 4"])
+        bar.set_ticks(np.linspace(-reach, reach, 5).tolist(), labels=REACHES[reach])
         bar.set_label(f"times a pair of {control}")
         return figure
 
@@ -78,12 +85,15 @@ def _ratios(result: Mapping[str, Any], variant: str) -> Table:
         title="All heads together",
         caption=(
             "How many times a control's weight a bonded pair gets, with 95% intervals by the bootstrap over documents; "
-            f"variant: {variant}, i.e. without the word itself, the first piece and punctuation."
+            f"variant: {variant}, i.e. without the word itself, the first piece and punctuation. What an untrained "
+            "model has, too, was not learnt: words of many pieces, as names are, get more of any attention."
         ),
         head=["kind", "model", "pairs", *controls],
         rows=[
-            [row["kind"], row["model"], f"{row['pairs']:,}", *(interval(row["ratio"][each]) for each in controls)]
+            [row["kind"], name, f"{row['pairs']:,}", *(interval(row[ratio][each]) for each in controls)]
             for row in sorted(rows, key=lambda row: str(row["kind"]))
+            for ratio, name in (("ratio", row["model"]), ("ratio_over_untrained", "trained / untrained"))
+            if row[ratio]
         ],
     )
 
@@ -134,6 +144,12 @@ def _numbers(cells: Sequence[Sequence[float | None]]) -> NDArray[np.float64]:
     return np.array([[np.nan if each is None else each for each in row] for row in cells])
 
 
+def _reach(ratios: NDArray[np.float64]) -> float:
+    """The least reach that holds 19 of 20 cells."""
+    far = np.abs(np.log2(ratios[ratios > 0]))
+    return next((reach for reach in REACHES if not len(far) or np.quantile(far, 0.95) <= reach), max(REACHES))
+
+
 def _frame(plot: "mpl.axes.Axes", layers: int, heads: int) -> None:
     plot.set_xticks(range(heads))
     plot.set_yticks(range(layers))
@@ -142,11 +158,11 @@ def _frame(plot: "mpl.axes.Axes", layers: int, heads: int) -> None:
         spine.set_visible(False)
 
 
-def _write(plot: "mpl.axes.Axes", value: NDArray[np.float64], sure: NDArray[np.bool_]) -> None:
+def _write(plot: "mpl.axes.Axes", value: NDArray[np.float64], sure: NDArray[np.bool_], reach: float) -> None:
     for (layer, head), each in np.ndenumerate(value):
         if not np.isnan(each):
-            said = f"{each:.0f}" if each >= 10 else f"{each:.1f}"
-            dark = abs(np.log2(max(each, 1e-9))) > 1.2
+            said = f"{each:.0f}" if each >= 10 else f"{each:.2f}"
+            dark = abs(np.log2(max(each, 1e-9))) > 0.6 * reach
             weight = "bold" if sure[layer, head] else "normal"
             ink = "#fff" if dark else "#111"
             plot.text(head, layer, said, ha="center", va="center", fontsize=6, fontweight=weight, color=ink)

@@ -1,8 +1,8 @@
 """Sentiment of film reviews (Maas et al. 2011) by a linear probe on frozen hidden states.
 
 A review is read as a document of its own, in rows of the length of training; the mean of the last hidden states over
-its pieces is what the probe sees: a logistic regression, standardised by the reviews it is fitted on, its strength chosen
-on a tenth of these that is held out (never on the test reviews), then fitted on all of them. The model itself learns
+its pieces is what the probe sees: a logistic regression, standardised by the reviews it is fitted on, its strength
+chosen on a tenth of these that is held out (never on the test reviews), then fitted on all of them. The model learns
 nothing. Beside it stands an untrained model of the same shape, read in the same way: what the probe finds in the bare
 choice of pieces, which training must beat before it means anything.
 
@@ -84,7 +84,7 @@ def untrained(model: Decoder, seed: int) -> Decoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = Decoder(model.config, model.vocabulary)
-    return made.to(model.embedding.weight.device).eval()
+    return made.to(model.embedding.weight).eval()
 
 
 def probe_accuracy(fit_XM: Floats, fit_X: Labels, test_YM: Floats, test_Y: Labels) -> dict[str, float | int]:
@@ -104,7 +104,8 @@ def _right(fit_XM: Floats, fit_X: Labels, test_YM: Floats, test_Y: Labels, stren
 
 def standard(rows: Floats, like: Floats) -> Floats:
     """Rows less the mean of others, over their spread."""
-    return (rows - like.mean(0)) / np.maximum(like.std(0), 1e-12)
+    scaled: Floats = (rows - like.mean(0)) / np.maximum(like.std(0), 1e-12)
+    return scaled
 
 
 def fit_probe(rows_XM: Floats, labels_X: Labels, strength: float) -> Floats:
@@ -112,7 +113,9 @@ def fit_probe(rows_XM: Floats, labels_X: Labels, strength: float) -> Floats:
     rows = torch.from_numpy(standard(rows_XM, rows_XM))
     labels = torch.from_numpy(labels_X)
     weights = torch.zeros(rows.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS([weights], max_iter=200, tolerance_grad=1e-8, line_search_fn="strong_wolfe")
+    solver = torch.optim.LBFGS(
+        [weights], max_iter=500, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> torch.Tensor:
         solver.zero_grad()

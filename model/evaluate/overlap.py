@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from model.evaluate.intervals import Floats, draws, ends
 
@@ -62,18 +63,12 @@ def row_sums(weights: Sequence[Tensor], row: RowWords) -> Floats:
     found = np.zeros((len(row.pairs), len(row.pairs[0]), len(VARIANTS), QUERIES + 1, len(x_XNN)))
     if W == 0:
         return found
-    # From pieces to words: columns added up, rows averaged.
-    of_piece = torch.from_numpy(row.of_piece)
-    member_NW = torch.nn.functional.one_hot(of_piece, W + 1).float()
-    share_WN = (member_NW / member_NW.sum(0).clamp(min=1)).T[:W]
-    by_query_XWN = share_WN @ x_XNN
-    word_XWW = by_query_XWN @ member_NW
-    sink_XW = by_query_XWN[:, :, 0]
+    word_XWW, sink_XW = word_weights(x_XNN, row.of_piece, W)
     for number, left_out in enumerate(VARIANTS.values()):
         kept_XWW, keys_WW, queries_W = word_XWW.clone(), torch.ones(W, W + 1, dtype=torch.bool).tril(), torch.ones(W)
         keys_WW[:, W] = False
         if "sink" in left_out:
-            kept_XWW[:, :, of_piece[0]] -= sink_XW
+            kept_XWW[:, :, row.of_piece[0]] -= sink_XW
         if "diagonal" in left_out:
             keys_WW.fill_diagonal_(False)
             kept_XWW[:, torch.arange(W), torch.arange(W)] = 0
@@ -88,6 +83,15 @@ def row_sums(weights: Sequence[Tensor], row: RowWords) -> Floats:
         kept_XWW /= total_XW1.clamp(min=1e-9)
         _add(found[:, :, number], kept_XWW[:, :, :W], keys_WW[:, :W], queries_W.bool().numpy(), row)
     return found
+
+
+def word_weights(x_XNN: Tensor, of_piece: Ints, W: int) -> tuple[Tensor, Tensor]:
+    """[X,W,W+1]: from words to words, columns added up and rows averaged, pieces without a word last; and [X,W]: how
+    much of it goes to the first piece of the row. of_piece: as in RowWords."""
+    member_NW = functional.one_hot(torch.from_numpy(of_piece), W + 1).to(x_XNN.dtype)
+    share_WN = (member_NW / member_NW.sum(0).clamp(min=1)).T[:W]
+    by_query_XWN = share_WN @ x_XNN
+    return by_query_XWN @ member_NW, by_query_XWN[:, :, 0]
 
 
 def _add(found: Floats, kept_XWW: Tensor, keys_WW: Tensor, queries_W: NDArray[np.bool_], row: RowWords) -> None:

@@ -53,4 +53,5 @@ def weights_of(attention: ViewsAttention, x_BNM: Tensor, context: Context) -> Te
     # where several heads of queries share one of keys
     k_BHND = k_BHND.repeat_interleave(q_BHND.shape[1] // k_BHND.shape[1], dim=1)
     scores_BHNN = q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5
-    return (scores_BHNN + view_bias(attention.views, attention.slopes, context, x_BNM.dtype)).softmax(-1)
+    bias_BHNN = view_bias(attention.views, attention.slopes, context, x_BNM.dtype)
+    return torch.softmax(scores_BHNN + bias_BHNN, dim=-1)
