@@ -1,7 +1,10 @@
 """`valency evaluate`: a run on test suites, on text files, and on the splits of its cache."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from model.columns import SPLITS, read_layer
 from model.config import Recipe
@@ -9,8 +12,6 @@ from model.evaluate.suites import SUITES, check_data
 from model.evaluate.text import TextModel, counted, split_nats, text_scores
 from model.inputs import recipe_splits
 from model.run import load_readers, load_result, load_run
-from pipeline.cache import Cache
-from pipeline.cache.read import read_documents_of
 from pipeline.corpus import Document, read_documents
 from pipeline.pieces import Tokenizer
 
@@ -81,9 +82,11 @@ def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, na
     if layer.digest() != result.made_from["pieces"]:
         raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")
     split = recipe_splits(layer, recipe)[name]
-    opened = Cache.open(folder)
-    texts = {each.id: each.text for shard in range(opened.shards) for each in read_documents_of(opened, shard)}
-    scores = text_scores(split_nats(text, split), counted([texts[each] for each in split.documents], Tokenizer.load()))
+    # From the pieces and not from the documents, which a machine that trains may not have. Pieces of bytes spell the
+    # very text; of other tokenizers, spaces may differ.
+    ids = [split.columns["pieces"][begin:end] for begin, end in zip(split.offset[:-1], split.offset[1:], strict=True)]
+    count = counted([text.tokenizer.decode(each) for each in ids], Tokenizer.load())
+    scores = text_scores(split_nats(text, split), replace(count, bytes=split.bytes.astype(np.float64)))
     return scores | {"tokenizer": text.tokenizer.digest}
 
 
