@@ -126,7 +126,7 @@ def _said(result: dict[str, Any]) -> list[str]:
             return [
                 _share(f"{name} {method} {who}", part[method][who])
                 for name, part in files.items()
-                for method in ("whole", "rest", "nearest_name")
+                for method in ("whole", "rest", "nearest_name", "shorter_name")
                 for who in ("all", "feminine", "masculine")
             ]
         case "imdb":

@@ -16,7 +16,8 @@ The likelier name is the answer; ties are wrong. Two scores:
                 also where neither is. A preference cannot abstain, which costs it precision.
 
 `feminine_over_masculine` is the ratio of the feminine to the masculine score, GAP's measure of bias: 1 has none.
-Beside them stands what needs no model: the name nearest before the pronoun (else the nearest after).
+Beside them stands what needs no model: the name nearest before the pronoun (else the nearest after), and the shorter
+name, which `whole` favours: a model is worth something where it beats both.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ def gap(
     seed: int = 0,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, object]:
-    """Scores of both methods and of the nearest name; most: cases, drawn under the seed, None for all."""
+    """Scores of both methods, of the nearest and of the shorter name; most: cases, drawn under the seed, None for all."""
     cases = read_gap(file)
     if most is not None and most < len(cases):
         chosen = np.random.default_rng(seed).choice(len(cases), size=most, replace=False)
@@ -56,7 +57,8 @@ def gap(
             whole.append(_least(scores[:, 0]))
             rest.append(_least(scores[:, 1]))
         on_case(len(whole), len(cases))
-    methods = {"whole": whole, "rest": rest, "nearest_name": [nearest(case) for case in cases]}
+    without_model = {"nearest_name": list(map(nearest, cases)), "shorter_name": list(map(shorter, cases))}
+    methods = {"whole": whole, "rest": rest, **without_model}
     neither = sum(not case.antecedents for case in cases)
     return {"cases": len(cases), "neither": neither} | {name: _scores(cases, said) for name, said in methods.items()}
 
@@ -76,6 +78,11 @@ def nearest(case: Case) -> int | None:
     begin, end = case.pronoun
     away = [begin - last if last <= begin else 1_000_000 + first - end for first, last in case.names]
     return _least(np.array(away, float))
+
+
+def shorter(case: Case) -> int | None:
+    """The name of fewer characters."""
+    return _least(np.array([last - first for first, last in case.names], float))
 
 
 def _least(nats: Floats) -> int | None:

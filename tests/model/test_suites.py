@@ -123,6 +123,8 @@ def test_preferences_are_scored_by_gender_and_against_the_nearest_name(tmp_path:
     # `she`: no s in either name, a tie, wrong. `his`: Otto's has one s, James' has one, too: a tie as well.
     assert whole["all"]["right"] == 0  # type: ignore[index]
     assert whole["all"]["cases"] == 2  # type: ignore[index]
+    assert found["shorter_name"]["masculine"]["right"] == 1  # Otto; Anna and Beth tie
+    assert found["shorter_name"]["feminine"]["right"] == 0
     nearest_name = found["nearest_name"]
     assert nearest_name["feminine"]["accuracy"] == nearest_name["masculine"]["accuracy"] == 1.0  # type: ignore[index]
     # two of three answers are hits, two of two names are wanted: 2·2 / (3 + 2)
