@@ -45,7 +45,7 @@ def gap(
     seed: int = 0,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, object]:
-    """Scores of both methods, of the nearest and of the shorter name; most: cases, drawn under the seed, None for all."""
+    """Scores of both methods and of the two without a model; most: cases, drawn under the seed, None for all."""
     cases = read_gap(file)
     if most is not None and most < len(cases):
         chosen = np.random.default_rng(seed).choice(len(cases), size=most, replace=False)
