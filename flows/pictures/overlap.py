@@ -17,6 +17,8 @@ REACHES = {
     2.0: ("≤ ¼", "½", "1", "2", "≥ 4"),
 }
 """How far the colours may reach, in doublings, and what their scale then says."""
+ACROSS = 3
+"""Maps side by side: more would be too small on a page."""
 LARGEST = 160
 """Cells of a map that can hold their number."""
 
@@ -29,15 +31,21 @@ def heat_maps(heads: Mapping[str, Any], control: str, variant: str) -> Figure:
     models, kinds = list(heads), list(next(iter(heads.values())))
     with mpl.rc_context(STYLE | {"font.size": 8}):
         layers, across = (np.array(heads[models[0]][kinds[0]][variant]["mass"], float)).shape
-        size = (1.6 + (0.30 * across + 0.30) * len(kinds), 0.5 + (0.30 * layers + 0.30) * len(models))
+        wide = min(len(kinds), ACROSS)
+        bands = -(-len(kinds) // wide)
+        size = (1.6 + (0.30 * across + 0.30) * wide, 0.4 + (0.30 * layers + 0.40) * len(models) * bands)
         reach = _reach(
             np.array([h[k][variant]["ratio"][control]["value"] for h in heads.values() for k in kinds], float)
         )
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(len(models), len(kinds), squeeze=False)
+        axes = figure.subplots(len(models) * bands, wide, squeeze=False)
         image = None
         for (row, column), plot in np.ndenumerate(axes):
-            cell = heads[models[row]][kinds[column]][variant]["ratio"][control]
+            number, model = row // len(models) * wide + column, models[row % len(models)]
+            if number >= len(kinds):
+                plot.set_axis_off()
+                continue
+            cell = heads[model][kinds[number]][variant]["ratio"][control]
             value, low, high = (_numbers(cell[end]) for end in ("value", "low", "high"))
             shade = np.log2(np.where(value > 0, value, np.nan))
             image = plot.imshow(np.ma.masked_invalid(shade), cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="equal")
@@ -45,14 +53,13 @@ def heat_maps(heads: Mapping[str, Any], control: str, variant: str) -> Figure:
             _frame(plot, layers, across)
             if value.size <= LARGEST:
                 _write(plot, value, (low > 1) | (high < 1), reach)
-            if row == 0:
-                plot.set_title(kinds[column])
+            plot.set_title(f"{kinds[number]}, {model}")
             if column == 0:
-                plot.set_ylabel(f"{models[row]}\nlayer")
-            if row == len(models) - 1:
+                plot.set_ylabel("layer")
+            if row % len(models) == len(models) - 1:
                 plot.set_xlabel("head")
         assert image is not None
-        bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.01)
+        bar = figure.colorbar(image, ax=axes, shrink=0.5, pad=0.02)
         bar.set_ticks(np.linspace(-reach, reach, 5).tolist(), labels=REACHES[reach])
         bar.set_label(f"times a pair of {control}")
         return figure
