@@ -37,6 +37,7 @@ def certify_run(run: Path, cache: Path | None = None, config: CertificateConfig 
         recipe,
         *load_readers(run),
         drawn(split, config),
+        pieces=config.pieces,
         change=recipe_change(layer, recipe),
         seed=config.seed,
     )

@@ -59,12 +59,12 @@ def parse(
 ) -> None:
     """Score a parser on a treebank's raw text as the CoNLL 2018 shared task does (F1 in percent), and time it."""
     from flows.bench.parse import bench_parse
-    from pipeline.parsers import download_models, load_parser
+    from pipeline.parsers import download_models
 
     if download:
         download_models(parser, model)
-    loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
-    _end(bench_parse(loaded, conllu), json_file)
+    model = model or (str(conllu) if parser == "conllu" else None)
+    _end(bench_parse(parser, model, conllu), json_file)
 
 
 @bench.command()

@@ -22,7 +22,8 @@ def reuse_words(
     """
     from pipeline.bonds import BondConfig
     from pipeline.bonds.modes import mode_config
-    from pipeline.rebond import config_of, kinds_where
+    from pipeline.cache.made import config_of
+    from pipeline.rebond import kinds_where
 
     if cache is None:
         raise ValueError("--bonds chooses kinds for words that are cached; name their cache with --reuse")
@@ -50,8 +51,8 @@ def control(
     ] = None,
 ) -> None:
     """Bonds with the grammar taken out, matched to the cache's own, as its new current layer; the old one stays."""
+    from pipeline.cache.made import config_of
     from pipeline.controls import CONTROLS
-    from pipeline.rebond import config_of
 
     if by not in CONTROLS:
         raise ValueError(f"there is no control {by!r}; choose one of {', '.join(CONTROLS)}")

@@ -67,6 +67,9 @@ def certify(
     cache: Annotated[Path | None, typer.Option(help="The cache it was trained on; none: ../../cache from it.")] = None,
     documents: Annotated[int, typer.Option(help="Held-out documents to replay.", min=1)] = 4,
     pieces: Annotated[int, typer.Option(help="Pieces of each, from its beginning.", min=1)] = 256,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Compare attributes to the end of each, not of these pieces alone.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="By which documents are drawn.")] = 0,
     json_file: Json = None,
 ) -> None:
@@ -75,10 +78,11 @@ def certify(
     from flows.certify import CERTIFICATE, certify_run
     from model.evaluate.certificate import CertificateConfig
 
-    found = certify_run(run, cache, CertificateConfig(documents=documents, pieces=pieces, seed=seed))
+    found = certify_run(run, cache, CertificateConfig(documents=documents, pieces=pieces, whole=whole, seed=seed))
     write_json(found.to_json(), json_file)
     change = "no number" if found.max_difference is None else f"{found.max_difference:.1e} of the largest"
-    typer.echo(f"{found.documents} documents, {found.pieces} pieces; largest difference of a logit: {change}")
+    more = f", attributes of {found.attribute_pieces}" if found.attribute_pieces > found.pieces else ""
+    typer.echo(f"{found.documents} documents, {found.pieces} pieces{more}; largest difference of a logit: {change}")
     typer.echo(f"attributes {found.attributes[:12]}, visible keys {found.keys[:12]}: {run / CERTIFICATE}")
     typer.echo("certified" if found.certified else f"NOT CERTIFIED: the two sides part with {found.first_break}")
     if not found.certified:

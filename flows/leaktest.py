@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from model.bond_reader import Bonded, BondReader
 from model.columns import read_layer
 from model.config import load_recipe
 from model.evaluate.leak import Annotator, WholeWordTags, randomised
@@ -29,9 +30,10 @@ def check_leaks(target: str | None, cache: Path | None = None, documents: int = 
     kept = (run / TOKENIZER, run / ANNOTATOR) if run else (layer.tokenizer, layer.annotator) if layer else (None, None)
     tokenizer = Tokenizer.load(str(kept[0]) if kept[0] else None)
     annotator = PrefixAnnotator.load(kept[1], tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
+    bonds = BondReader.load(tokenizer)
     ids = random_documents(tokenizer, documents, real, seed)
     if target is None:
-        return leaktest(None, annotator, tokenizer, ids, seed=seed)
+        return leaktest(None, Bonded(annotator, bonds), tokenizer, ids, seed=seed)
     if run:
         model, recipe = load_run(run)
     else:
@@ -44,7 +46,7 @@ def check_leaks(target: str | None, cache: Path | None = None, documents: int = 
         if layer is None:
             raise ValueError(f"{target} reads under the control {recipe.control!r}; name its cache with --cache")
         annotators = list(recipe_annotators(layer, recipe, annotator, map(str, range(documents))).values())
-    return leaktest(model, annotators, tokenizer, ids, seed=seed)
+    return leaktest(model, [Bonded(each, bonds) for each in annotators], tokenizer, ids, seed=seed)
 
 
 def told(found: LeakTest) -> dict[str, Any]:

@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.bonds import bond_lists
 from model.columns import Split
 from model.context import NO_TAG, Context
+from model.facts import piece_facts
 
 NO_TARGET = -100
 """What `torch.nn.functional.cross_entropy` leaves out."""
@@ -64,6 +66,9 @@ def read_places(split: Split, document_BN: NDArray[np.int64], position_BN: NDArr
         closed_word=torch.from_numpy(column("closed_word", 0)),
         input_tag=torch.from_numpy(column("input_tag", NO_TAG)),
         key_tag=torch.from_numpy(column("key_tag", NO_TAG)),
+        causal=split.causal,
+        bonds=bond_lists(split, document_BN, position_BN),
+        facts=piece_facts(split, document_BN, source),
     )
     return torch.from_numpy(column("pieces", 0)), context
 

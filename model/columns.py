@@ -14,13 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from model.bonds import SplitBonds, read_split_bonds
+from model.facts import SplitFacts, read_facts
+from pipeline.bonds.config import BondConfig
 from pipeline.cache.layout import Cache
+from pipeline.cache.made import config_of
 from pipeline.cache.read import check_columns, damaged
 from pipeline.cache.schema import PIECES
 from pipeline.cache.verify import sound
 from pipeline.errors import Failure
 
 if TYPE_CHECKING:
+    from model.bond_reader import Known
     from pipeline.prefix import Attributes
 
 ATTRIBUTES = ("first_word", "last_word", "closed_word", "sentence_start", "input_tag", "key_tag")
@@ -40,10 +45,30 @@ class Split:
     """[D]: UTF-8 bytes of each document's text."""
     columns: Mapping[str, NDArray[Any]]
     """An array a name of COLUMNS, one entry a piece; positions and word indices count within the document."""
+    bonds: SplitBonds | None = None
+    """Of the documents' words; None where nobody asked for them."""
+    facts: SplitFacts | None = None
+    """What scores ask of the words; None where nobody asked for them."""
+    causal: bool = True
+    """Whether the attributes are those of a causal model (law 1); else they know the whole text."""
 
     def pieces(self) -> NDArray[np.int64]:
         """[D]: number of pieces of each document."""
         return np.diff(self.offset)
+
+    def document(self, number: int, pieces: int | None = None) -> "Split":
+        """One document alone; pieces: no more than its first ones."""
+        first, stop = int(self.offset[number]), int(self.offset[number + 1])
+        stop = stop if pieces is None else min(stop, first + pieces)
+        return replace(
+            self,
+            documents=self.documents[number : number + 1],
+            offset=np.array([0, stop - first], np.int64),
+            bytes=self.bytes[number : number + 1],
+            columns={name: column[first:stop] for name, column in self.columns.items()},
+            bonds=self.bonds and self.bonds.document(number),
+            facts=self.facts and self.facts.document(number),
+        )
 
     def with_whole_word_tags(self) -> "Split":
         """Leaky on purpose: every piece is told the tag of its whole word, also while the word is still open."""
@@ -54,6 +79,9 @@ class Split:
         digest.update("\n".join(self.documents).encode())
         for array in (self.offset, self.bytes, *(self.columns[name] for name in COLUMNS)):
             digest.update(np.ascontiguousarray(array).data)
+        for known in (self.bonds, self.facts):
+            if known:
+                known.update(digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +93,8 @@ class PiecesLayer:
     tokenizer: Path
     annotator: Path
     splits: Mapping[str, Split]
+    bonds: BondConfig | None = None
+    """Settings of the bonds, where the pieces have some."""
 
     def digest(self) -> str:
         """Twelve hex digits over everything that training reads."""
@@ -74,10 +104,11 @@ class PiecesLayer:
         return digest.hexdigest()[:12]
 
 
-def read_layer(folder: Path) -> PiecesLayer:
-    """The current pieces layer of a cache.
+def read_layer(folder: Path, *, bonds: bool = False, facts: bool = False) -> PiecesLayer:
+    """The current pieces layer of a cache; bonds, facts: those of its words, too.
 
-    Errors: ValueError if the folder is no cache or has no pieces yet; Failure if a shard is missing or damaged.
+    Errors: ValueError if the folder is no cache, has no pieces yet, or not what is asked for; Failure if a shard is
+    missing or damaged.
     """
     cache = Cache.open(folder)
     name = cache.layer("pieces")
@@ -88,18 +119,39 @@ def read_layer(folder: Path) -> PiecesLayer:
         raise ValueError(
             f"the pieces of {folder} know the whole text; preprocess with --piece-bonds causal or none to train on them"
         )
+    if (bonds or facts) and "words" not in digests:
+        raise ValueError(
+            f"the pieces of {folder} know nothing of bonds; preprocess with `--parser prefix --mode causal "
+            "--piece-bonds causal`"
+        )
     read = (block for shard in range(cache.shards) for block in _blocks(cache, name, shard))
     blocks = sorted(read, key=lambda block: block.order)
+    splits = {split: _joined([block for block in blocks if block.split == split]) for split in SPLITS}
+    if bonds:
+        splits = {split: replace(each, bonds=read_split_bonds(folder, split)) for split, each in splits.items()}
+    if facts:
+        known = read_facts(folder, digests["words"], [splits[split].documents for split in SPLITS])
+        splits = {split: replace(splits[split], facts=of) for split, of in zip(SPLITS, known, strict=True)}
     return PiecesLayer(
         name=name,
         tokenizer=cache.folder / "tokenizers" / f"{digests['tokenizer']}.json",
         annotator=cache.folder / "annotators" / f"{digests['annotator']}.safetensors",
-        splits={split: _joined([block for block in blocks if block.split == split]) for split in SPLITS},
+        splits=splits,
+        bonds=config_of(folder, f"bonds/words={digests['words']},rules={digests['bonds']}")
+        if "bonds" in digests
+        else None,
     )
 
 
-def split_of(documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]]) -> Split:
-    """A split of documents at hand: piece ids and attributes by document id. Bytes are not known and stand as 0."""
+def split_of(
+    documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]],
+    known: "Sequence[Known] | None" = None,
+    causal: bool = True,
+) -> Split:
+    """A split of documents at hand: piece ids and attributes by document id; known: of each document's words.
+
+    Bytes are not known and stand as 0.
+    """
     lengths = [len(ids) for ids, _ in documents.values()]
     columns = {"pieces": [ids for ids, _ in documents.values()]}
     columns |= {name: [getattr(attributes, name) for _, attributes in documents.values()] for name in ATTRIBUTES}
@@ -108,6 +160,9 @@ def split_of(documents: Mapping[str, tuple[NDArray[np.int32], "Attributes"]]) ->
         offset=np.cumsum([0, *lengths], dtype=np.int64),
         bytes=np.zeros(len(lengths), np.int64),
         columns={name: _concatenated(parts, name) for name, parts in columns.items()},
+        bonds=SplitBonds.of([each.lists for each in known]) if known else None,
+        facts=SplitFacts.of([each.facts for each in known]) if known else None,
+        causal=causal,
     )
 
 

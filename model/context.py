@@ -33,6 +33,25 @@ class BondLists(NamedTuple):
         return BondLists(*(part.to(device) for part in self))
 
 
+class Facts(NamedTuple):
+    """What the compatibility score (pipeline.compatibility) asks of a piece as a query and as a key."""
+
+    query_features: Tensor
+    """int64 [B,N]: bits of lexicons.features; so with the keys'."""
+    query_selects: Tensor
+    """int64 [B,N]: row of `selection`, 0 for what is no verb."""
+    query_fills: Tensor
+    """int64 [B,N]: column of `selection`, 0 where nothing is known."""
+    key_features: Tensor
+    key_selects: Tensor
+    key_fills: Tensor
+    selection: Tensor
+    """int8 [S,F]: 1, 0 or -1, how the noun fits what the verb asks for."""
+
+    def to(self, device: torch.device | str) -> "Facts":
+        return Facts(*(part.to(device) for part in self))
+
+
 class Context(NamedTuple):
     """Attributes of the pieces of B rows. A row is a sequence (one document, or a crop of it) or several packed.
 
@@ -59,6 +78,8 @@ class Context(NamedTuple):
     """Whether a piece may read earlier pieces only."""
     bonds: BondLists | None = None
     """Keys by sparse bonds; None where nobody looks through them."""
+    facts: Facts | None = None
+    """What scores are made of; None where nobody asks for them."""
     biases: Mapping[str, Tensor] = MappingProxyType({})
     """What is added to attention's scores, [B,H or 1,N,N], by what the heads see: made once a batch for all layers."""
 
@@ -82,7 +103,8 @@ class Context(NamedTuple):
         """The same attributes on another device."""
         moved = {name: getattr(self, name).to(device) for name in PER_PIECE}
         biases = {look: bias.to(device) for look, bias in self.biases.items()}
-        return self._replace(**moved, bonds=self.bonds and self.bonds.to(device), biases=biases)
+        bonds, facts = self.bonds and self.bonds.to(device), self.facts and self.facts.to(device)
+        return self._replace(**moved, bonds=bonds, facts=facts, biases=biases)
 
 
 PER_PIECE = ("document", "sentence_start", "first_word", "last_word", "closed_word", "input_tag", "key_tag")

@@ -8,11 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from model.bond_reader import Bonded, BondReader
 from model.columns import PiecesLayer, Split
 from model.config import Recipe
 from model.controls import CONTROLS, Controlled, document_seed, with_control
 from model.controls.words import Change, Columns
 from model.evaluate.leak import Annotator, WholeWordTags
+from pipeline.pieces import Tokenizer
 
 
 def recipe_splits(layer: PiecesLayer, recipe: Recipe) -> dict[str, Split]:
@@ -29,12 +31,18 @@ def recipe_annotators(
 
     annotator: the cache's, which `layer` was made with.
     """
+    told: dict[str, Annotator]
     if recipe.leaky:
-        return dict.fromkeys(documents, WholeWordTags(annotator))
-    if recipe.control == "none":
-        return dict.fromkeys(documents, annotator)
-    change = CONTROLS[recipe.control](layer.splits["train"])
-    return {name: Controlled(annotator, change, document_seed(name)) for name in documents}
+        told = dict.fromkeys(documents, WholeWordTags(annotator))
+    elif recipe.control == "none":
+        told = dict.fromkeys(documents, annotator)
+    else:
+        change = CONTROLS[recipe.control](layer.splits["train"])
+        told = {name: Controlled(annotator, change, document_seed(name)) for name in documents}
+    if not recipe.model.reads_words():
+        return told
+    reader = BondReader.load(Tokenizer.load(layer.tokenizer), layer.bonds)
+    return {name: Bonded(each, reader) for name, each in told.items()}
 
 
 def recipe_change(layer: PiecesLayer, recipe: Recipe) -> Change:

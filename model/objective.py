@@ -29,13 +29,17 @@ class Objective(nn.Module):
         self.register_buffer("rate", torch.tensor(decoder.config.dropout, dtype=torch.float32), persistent=False)
 
     def forward(self, ids_BN: Tensor, context: Context, targets_BN: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss to go down, and the mean nats of the next piece, which is the same where there is no other loss.
+        """The loss to go down, and the mean nats of what is to be said, which is the same where there is no other loss.
 
-        targets_BN: int64, as in model.batches. step: int64 of no dimension, which decides what dropout drops.
+        targets_BN: int64, as in model.batches or model.masked; of documents [B], as in model.classify. step: int64, of
+        no dimension, which decides what dropout drops.
         """
         decoder = self.decoder
         noise = Noise(step_key(self.seed, step), self.rate) if self.drops else None
         hidden_BNM = decoder.hidden(ids_BN, context, noise)
+        if decoder.class_out is not None:
+            nats = functional.cross_entropy(decoder.class_logits(hidden_BNM, context).float(), targets_BN)
+            return nats, nats.detach()
         nats = self.piece_nats(hidden_BNM, targets_BN)
         if decoder.tag_out is None:
             return nats, nats.detach()

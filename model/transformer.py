@@ -14,6 +14,10 @@ from model.attention import MECHANISMS
 from model.config import ModelConfig
 from model.context import TAGS, Context
 from model.dropout import Noise, drop
+from model.facts import facts_of
+
+FEATURE_BITS = 64
+"""Bits of what is known of a word (lexicons.features), each with an embedding."""
 
 FIRST_STD = 0.02
 """Spread of first weights (Radford et al. 2019); what writes to the residual stream gets less, by its depth."""
@@ -35,14 +39,16 @@ class Decoder(nn.Module):
         # Last, so that models with and without them draw the same first weights elsewhere.
         self.place_embedding = _embedding(config.context, config.dim) if config.positions == "learned" else None
         self.tag_embedding = _embedding(TAGS, config.dim) if config.tags else None
+        self.feature_embedding = _embedding(FEATURE_BITS, config.dim) if config.features else None
+        self.class_out = _embedding(config.classes, config.dim) if config.objective == "classify" else None
         self.tag_out = _embedding(TAGS, config.dim) if config.tag_loss else None
 
     def draw_first_weights(self) -> None:
         """Normal for matrices, narrower for the two of a layer that write to the residual stream; norms stay 1."""
         writing = FIRST_STD * (2 * self.config.layers) ** -0.5
-        for name, weight in self.named_parameters():
-            if weight.ndim == 2:
-                nn.init.normal_(weight, std=writing if name.endswith("out.weight") else FIRST_STD)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=writing if name.endswith("out") else FIRST_STD)
 
     def forward(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
         """ids_BN: int64. Returns [B,N,V]: logits of the piece that follows each; at padding they mean nothing.
@@ -50,6 +56,13 @@ class Decoder(nn.Module):
         noise: what dropout draws from, in training; None drops nothing.
         """
         return functional.linear(self.hidden(ids_BN, context, noise), self.embedding.weight)
+
+    def class_logits(self, hidden_BNM: Tensor, context: Context) -> Tensor:
+        """[B,C]: logits of the classes, read off the mean over a row's pieces. Only where the objective is classify."""
+        assert self.class_out is not None
+        valid_BN1 = context.valid()[:, :, None]
+        mean_BM = (hidden_BNM * valid_BN1).sum(1) / valid_BN1.sum(1).clamp(min=1)
+        return functional.linear(mean_BM, self.class_out.weight)
 
     def hidden(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
         """[B,N,M]: what the logits are read off."""
@@ -59,6 +72,9 @@ class Decoder(nn.Module):
             x_BNM = x_BNM + self.place_embedding(place - context.sequence_start())
         if self.tag_embedding is not None:
             x_BNM = x_BNM + self.tag_embedding(context.input_tag)
+        if self.feature_embedding is not None:
+            known_BNF = facts_of(context).query_features[:, :, None] >> torch.arange(FEATURE_BITS, device=x_BNM.device)
+            x_BNM = x_BNM + (known_BNF & 1).to(x_BNM.dtype) @ self.feature_embedding.weight
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
         noises = noise.spread(len(self.layers)) if noise else [None] * len(self.layers)

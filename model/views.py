@@ -8,9 +8,9 @@ earlier pieces of its word, the previous two, the first four of its sequence. Th
 leaves nothing. Nothing is seen across documents, nor ahead in a causal context. Letters: B rows, N pieces, V views.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 import torch
 from torch import Tensor
@@ -72,6 +72,20 @@ View: TypeAlias = Named | Not | And | Or | Random
 def _inside(view: View, *looser: type) -> str:
     """The text of a part, in parentheses if it would bind otherwise without them."""
     return f"({view})" if isinstance(view, looser) else str(view)
+
+
+def mask_names(view: View) -> Iterator[str]:
+    """The names of the masks that a view is built of; some may come twice."""
+    match view:
+        case Named(name):
+            yield name
+        case Not(of) | Random(of):  # how many keys are drawn says what the view would have said
+            yield from mask_names(of)
+        case And(left, right) | Or(left, right):
+            yield from mask_names(left)
+            yield from mask_names(right)
+        case _:
+            assert_never(view)
 
 
 def cost(view: View) -> Literal["linear", "quadratic"]:

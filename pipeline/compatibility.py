@@ -22,7 +22,7 @@ from lexicons.features import GENDER_BITS, NUMBER_BITS, PERSON_BITS, SEMANTIC_BI
 from lexicons.restriction import Restriction
 from lexicons.upos import UPOS_INDEX
 from lexicons.verbnet import class_frames
-from pipeline.records import Words
+from pipeline.records import Strings, Words
 
 GROUPS = (PERSON_BITS, NUMBER_BITS, GENDER_BITS)
 NOMINAL = tuple(UPOS_INDEX[tag] for tag in ("NOUN", "PROPN", "PRON"))
@@ -45,19 +45,24 @@ class ScoreColumns:
 
 def score_columns(words: Words) -> ScoreColumns:
     """Of annotated words. O(W + distinct classes · distinct features)."""
-    known = np.isin(words.upos, NOMINAL) & ((words.features & np.uint64(SEMANTIC_BITS)) != 0)
-    bits, column = np.unique(words.features[known], return_inverse=True)
-    fills = np.zeros(len(words), dtype=np.int32)
+    return score_columns_of(words.features, np.isin(words.upos, NOMINAL), words.verb_class)
+
+
+def score_columns_of(features: NDArray[np.uint64], nominal: NDArray[np.bool_], verb_class: Strings) -> ScoreColumns:
+    """The same by what it asks of words [W]: features, whether they are nouns, names or pronouns, and verb classes."""
+    known = nominal & ((features & np.uint64(SEMANTIC_BITS)) != 0)
+    bits, column = np.unique(features[known], return_inverse=True)
+    fills = np.zeros(len(features), dtype=np.int32)
     fills[known] = column + 1
-    used, row = np.unique(words.verb_class.code, return_inverse=True)
-    said = [words.verb_class.values[code] for code in used.tolist()]
+    used, row = np.unique(verb_class.code, return_inverse=True)
+    said = [verb_class.values[code] for code in used.tolist()]
     place = np.cumsum([bool(each) for each in said]) * np.array([bool(each) for each in said], dtype=np.int64)
     selection = np.zeros((int(place.max(initial=0)) + 1, len(bits) + 1), dtype=np.int8)
     for number, each in zip(place.tolist(), said, strict=True):
         if number:
             selection[number, 1:] = _fits(each, bits)
-    selects = place[row].astype(np.int32) if len(words) else np.zeros(0, np.int32)
-    return ScoreColumns(features=words.features, selects=selects, fills=fills, selection=selection)
+    selects = place[row].astype(np.int32) if len(features) else np.zeros(0, np.int32)
+    return ScoreColumns(features=features, selects=selects, fills=fills, selection=selection)
 
 
 def score_block(columns: ScoreColumns, query: NDArray[np.integer], key: NDArray[np.integer]) -> NDArray[np.int8]:

@@ -93,6 +93,11 @@ class Tokenizer:
         """Number of ids, unused ones included: rows of an embedding."""
         return len(self.piece_bytes)
 
+    def special(self, name: str) -> int | None:
+        """The id of a piece by its name in the vocabulary, such as `<|pad|>`; None if there is none."""
+        found: int | None = self._model.token_to_id(name)
+        return found
+
     def encode(self, text: str) -> NDArray[np.int32]:
         """int32 [N]: ids of a text; no specials, not even where the text spells one."""
         if self._words is None:

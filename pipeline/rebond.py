@@ -5,9 +5,7 @@ valency control cache --by random-keys --like dependency
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from pipeline.accounts import Account, account_of
 from pipeline.bonds import BOND_KINDS, BondConfig
@@ -39,16 +37,6 @@ def rebond(
         told = {name: made if name in ("bonds", "stats") else known.get(path, {}) for name, path in layers.items()}
         opened.register(Plan(layers=layers, made=told).entries())
     return account, layers["bonds"]
-
-
-def config_of(cache: str | Path) -> BondConfig:
-    """The settings of the cache's current bonds; this program's own where it has other ones, or there are no bonds."""
-    opened = Cache.open(cache)
-    said = opened.layers().get(opened.current().get("bonds", ""), {}).get("settings")
-    if not isinstance(said, dict) or set(said) != {field.name for field in fields(BondConfig)}:
-        return BondConfig()
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
-    return BondConfig(**values)
 
 
 def kinds_where(cache: str | Path, condition: str) -> tuple[str, ...]:

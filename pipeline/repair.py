@@ -12,13 +12,13 @@ from pathlib import Path
 from pipeline.accounts import account_of
 from pipeline.cache.layout import DOCUMENTS, STATS_TABLES, Cache
 from pipeline.cache.lock import writing
+from pipeline.cache.made import config_of
 from pipeline.cache.verify import Damage, verify
 from pipeline.errors import Failure
 from pipeline.parsers import load_parser
 from pipeline.pieces import Tokenizer
 from pipeline.plan import bond_layers, words_made_by
 from pipeline.prefix import PrefixAnnotator
-from pipeline.rebond import config_of
 from pipeline.stages import STAGES, bond_shard, parse_shard, piece_shard
 
 AGAIN = "run `valency preprocess` on the same inputs and cache: it makes this shard again"

@@ -21,31 +21,27 @@ is read from the note beside it.
 """
 
 import json
-import multiprocessing
 import re
 import resource
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from multiprocessing.queues import Queue
-from pathlib import Path
-from queue import Empty
+from pathlib import Path, PurePosixPath
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from flows.bench.alone import alone
 from flows.preprocess import PreprocessSettings, preprocess
-from flows.server import CHILDREN, environment
 from pipeline.bonds import BondConfig
 from pipeline.bonds.modes import mode_config
 from pipeline.cache.digest import source_digest
 from pipeline.cache.layout import DOCUMENTS, Cache
 from pipeline.cache.verify import forget_hashes
 from pipeline.corpus import Document, read_documents
-from pipeline.errors import Failure
 from pipeline.plan import PIECE_BONDS
 from pipeline.sql import Limits, RefusedError, run_select
 from pipeline.stats import QUERIES, named_query
@@ -65,6 +61,8 @@ JOIN_MEGABYTES = 8_192
 words twice, which is more than the 2,048 MB that a query has by itself."""
 NOTE = "bench.json"
 """Beside a kept cache's layers: what its making took."""
+PLACES = "places"
+"""In the note alone: where the corpora lay, since others may have the same names."""
 
 ENDS = """FROM bond
           JOIN words q ON q.document = bond.document AND q.index = bond.query
@@ -120,7 +118,8 @@ def bench_cache(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(cache) if cache else Path(scratch) / "cache"
         code = source_digest("pipeline", "lexicons", "flows")
-        told = {"settings": asdict(settings), "corpora": [str(each) for each in corpora], "code": code}
+        names, places = [name_of(each) for each in corpora], [_place(each) for each in corpora]
+        told = {"settings": asdict(settings), "corpora": names, PLACES: places, "code": code}
         if not (folder / NOTE).is_file():
             if (folder / "cache.json").exists():
                 raise ValueError(f"{folder} was not made to its end by this bench; remove it, or name another folder")
@@ -129,7 +128,18 @@ def bench_cache(
         made = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         if (said := {name: made.get(name) for name in told}) != told:
             raise ValueError(f"{folder} was made with {said}, not {told}; remove it, or name another folder")
+        del made[PLACES]  # where they lie says nothing to others
         return {**made, **sizes(folder), **answers(folder), **joins(folder), **reading(folder)}
+
+
+def name_of(corpus: str | Path) -> str:
+    """Of a corpus: that of its file or folder, or the last part of its address."""
+    return PurePosixPath(_place(corpus)).name
+
+
+def _place(corpus: str | Path) -> str:
+    """Absolute, unless it is an address."""
+    return str(corpus) if "://" in str(corpus) else str(Path(corpus).resolve())
 
 
 def _make(corpora: Sequence[str | Path], settings: BenchCache, scratch: Path, folder: Path) -> dict[str, Any]:
@@ -138,7 +148,7 @@ def _make(corpora: Sequence[str | Path], settings: BenchCache, scratch: Path, fo
     for name, words, place in (("eighth", settings.words // 8, scratch / "small"), ("all", settings.words, folder)):
         text = scratch / f"{name}.jsonl"
         _write(mixed(corpora, words), text)
-        summary, seconds, largest = _preprocessed(text, place, settings)
+        summary, seconds, largest = alone(preprocess_alone, (text, place, settings.preprocess()))
         memory[name] = {"words": summary["words"], "peak_mb": largest}
     return {
         "parser": settings.parser,
@@ -182,37 +192,15 @@ def _write(documents: Iterator[Document], file: Path) -> None:
             out.write(json.dumps({"id": document.id, "text": document.text}) + "\n")
 
 
-def _preprocessed(text: Path, cache: Path, settings: BenchCache) -> tuple[dict[str, Any], float, int]:
-    """Summary, seconds, and the largest process in MB: in a process of its own, so that nothing else counts."""
-    spawn = multiprocessing.get_context("spawn")
-    answers_: Queue[Any] = spawn.Queue()
-    process = spawn.Process(target=preprocess_alone, args=(text, cache, settings.preprocess(), answers_))
-    with environment(CHILDREN):  # one thread, as the flow's workers have
-        process.start()
-    said: Any = None
-    while said is None:
-        try:
-            said = answers_.get(timeout=5)
-        except Empty:
-            if not process.is_alive():
-                raise Failure("preprocessing was killed; is there enough memory?") from None
-    process.join()
-    if isinstance(said, str):
-        raise Failure(f"preprocessing failed: {said}")
-    return said  # type: ignore[no-any-return]
-
-
-def preprocess_alone(text: Path, cache: Path, settings: PreprocessSettings, answers_: "Queue[Any]") -> None:
-    """In a process: preprocess; puts (summary, seconds, largest process in MB), or what went wrong."""
-    try:
-        began = perf_counter()
-        summary = preprocess([text], cache, settings)
-        seconds = perf_counter() - began
-        names = ("documents", "quarantined", "sentences", "words", "bonds", "pieces", "words_per_second")
-        kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        answers_.put(({name: getattr(summary, name) for name in names}, seconds, kilobytes // 1024))
-    except Exception as error:
-        answers_.put(f"{type(error).__name__}: {error}")
+def preprocess_alone(given: tuple[Path, Path, PreprocessSettings]) -> tuple[dict[str, Any], float, int]:
+    """Preprocess a text into a cache, in a process of its own: summary, seconds, and the largest process in MB."""
+    text, cache, settings = given
+    began = perf_counter()
+    summary = preprocess([text], cache, settings)
+    seconds = perf_counter() - began
+    names = ("documents", "quarantined", "sentences", "words", "bonds", "pieces", "words_per_second")
+    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {name: getattr(summary, name) for name in names}, seconds, kilobytes // 1024
 
 
 def sizes(folder: Path) -> dict[str, Any]:

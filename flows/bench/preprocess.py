@@ -16,19 +16,17 @@ time, of the stages without Prefect's part, holds on a busy one too.
 """
 
 import gc
-import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 from time import process_time, time
 from typing import Any
 
 import numpy as np
 
+from flows.bench.alone import alone
 from flows.preprocess import PreprocessSettings, Progress, Summary, preprocess
-from flows.server import CHILDREN, environment
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
 from pipeline.cache.layout import Cache
@@ -60,7 +58,7 @@ def bench_preprocess(
         one = _whole(text, Path(folder) / "one", 1, shards)
         after = _bare(documents)
         two = _whole(text, Path(folder) / "two", 2, shards)
-        after_parsing = _alone(annotate_and_bond, Path(folder) / "one")
+        after_parsing = alone(annotate_and_bond, Path(folder) / "one")
     words = before.words + after.words
     bare = words / (before.seconds + after.seconds)
     processor = sum(one.summary.seconds[stage] for stage in STAGES) / one.summary.words
@@ -140,24 +138,11 @@ class Bare:
 
 
 def _bare(documents: Sequence[Document]) -> Bare:
-    return Bare(*_alone(parse_barely, [document.text for document in documents]))
+    return Bare(*alone(parse_barely, [document.text for document in documents]))
 
 
-def _alone(target: Callable[[Any, "Queue[Any]"], None], given: Any) -> Any:
-    """What the target puts into its queue, in a process of its own, set up as the flow's workers are: one thread, so
-    that a core is a core on both sides."""
-    spawn = multiprocessing.get_context("spawn")
-    answers = spawn.Queue()
-    process = spawn.Process(target=target, args=(given, answers))
-    with environment(CHILDREN):
-        process.start()
-    said = answers.get()
-    process.join()
-    return said
-
-
-def parse_barely(texts: Sequence[str], answers: "Queue[tuple[int, float, float]]") -> None:
-    """In a process: parse the texts with bare spaCy; puts (words, seconds, processor time)."""
+def parse_barely(texts: Sequence[str]) -> tuple[int, float, float]:
+    """Parse the texts with bare spaCy, in a process of its own: words, seconds, processor time."""
     from pipeline.parsers.paragraphs import paragraphs
     from pipeline.parsers.spacy import load_model
 
@@ -168,11 +153,12 @@ def parse_barely(texts: Sequence[str], answers: "Queue[tuple[int, float, float]]
         pass
     begun, processor = time(), process_time()
     words = sum(len(doc) - sum(token.is_space for token in doc) for doc in nlp.pipe(cut[first:], batch_size=64))
-    answers.put((words, time() - begun, process_time() - processor))
+    return words, time() - begun, process_time() - processor
 
 
-def annotate_and_bond(folder: Path, answers: "Queue[float]") -> None:
-    """In a process: words a second of processor time of annotation and bonds over all parsed words of a cache."""
+def annotate_and_bond(folder: Path) -> float:
+    """Words a second of processor time of annotation and bonds over all parsed words of a cache, in a process of its
+    own."""
     cache = Cache.open(folder)
     parsed = [words for shard in range(cache.shards) for words in read_words(cache, shard)]
     blank = [words.with_columns(features=np.zeros(len(words), np.uint64)) for words in parsed if len(words)]
@@ -181,4 +167,4 @@ def annotate_and_bond(folder: Path, answers: "Queue[float]") -> None:
     begin = process_time()
     for words in blank:
         bonds_of(annotate(words), BondConfig())
-    answers.put(sum(map(len, blank)) / (process_time() - begin))
+    return sum(map(len, blank)) / (process_time() - begin)

@@ -3,7 +3,7 @@
 plan = load_plan(Path("data/studies/first_study.toml"))
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -168,9 +168,35 @@ class Plan:
             for size in arm.views:
                 if size not in self.sizes:
                     raise ValueError(f"recipe {name!r} has views for a size {size!r} that [sizes] does not know")
+        self._check_views()
         counts = {family: len(names) for family, names in mixed.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(f"[mix.recipes] tries {counts}; give each family as many, or the comparison is unfair")
+
+    def _check_views(self) -> None:
+        """Errors: ValueError if a stage runs a recipe at a size for which it has no views. The grid leaves it out."""
+        for stage, size, name in self._asked():
+            if size not in self.sizes:
+                raise ValueError(f"[{stage}] runs at a size {size!r}; write a table [sizes.{size}], or take it out")
+            if size not in self.arms[name].views:
+                raise ValueError(
+                    f"recipe {name!r} has no views for the size {size!r}, at which [{stage}] runs it; write "
+                    f"views.{size} under [recipes.{name}], or name another recipe in [{stage}]"
+                )
+
+    def _asked(self) -> Iterator[tuple[str, str, str]]:
+        """(stage, size, recipe) of what the stages before the grid, and [short], run."""
+        for size in self.sizes:
+            if self.horizon:
+                yield "horizon", size, self.horizon.recipe
+            for name in self.tuning.recipes.values() if self.tuning else ():
+                yield "tuning", size, name
+        mixed = self.mix.recipes if self.mix else {}
+        for size in self.mix.sizes if self.mix else ():
+            for names in mixed.values():
+                yield from (("mix", size, name.partition("@")[0]) for name in names)
+        for size, names in self.short.recipes.items() if self.short else ():
+            yield from (("short", size, name) for name in names)
 
     def _check_choices(self) -> None:
         """Errors: ValueError unless steps and settings are either chosen here or given."""

@@ -115,7 +115,8 @@ def certificate_of(run: StudyRun, place: Place, config: CertificateConfig) -> di
     documents = drawn(splits_of(cache, recipe.control, recipe.leaky)["validation"], config)
     change = change_of(cache, recipe.control, recipe.leaky)
     reader = annotator_of(cache)
-    found = certify(decoder, recipe, tokenizer, reader, documents, change=change, seed=config.seed)
+    settings: dict[str, Any] = {"pieces": config.pieces, "change": change, "seed": config.seed}
+    found = certify(decoder, recipe, tokenizer, reader, documents, **settings)
     return found.to_json() | {"recipe": settings_digest(recipe)}
 
 

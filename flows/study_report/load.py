@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.study_report.records import CERTIFIED_FROM, SCORED, Articles, Attribute, Run, Study
+from flows.study_report.records import CERTIFIED_FROM, NAMED_FROM, SCORED, Articles, Attribute, Run, Study
 from pipeline.errors import Failure
 
 TEXT, WHOLE, NUMBER, YES_NO, LIST, TABLE = (str,), (int,), (int, float), (bool,), (list,), (dict,)
@@ -184,6 +184,18 @@ def _check_scored(run: Run, where: str) -> None:
         raise Failure(
             f"{where}: {run.run} is uncertified, and since format {CERTIFIED_FROM} every leak-free row must have been "
             f"replayed piece by piece; {AGAIN}"
+        )
+    if run.certificate is not None and run.format >= NAMED_FROM:
+        _check_same_recipe(run, run.certificate, where)
+
+
+def _check_same_recipe(run: Run, certificate: Mapping[str, Any], where: str) -> None:
+    """A certificate is good for the run that it was made of, and for no other."""
+    replayed, trained = certificate.get("recipe"), run.made_from.get("recipe")
+    if replayed is None or replayed != trained:
+        raise Failure(
+            f"{where}: the certificate of {run.run} is of recipe {replayed}, and the run was made from {trained}; take "
+            f"the line out and run `valency study` again, so that the run itself is replayed"
         )
 
 

@@ -29,6 +29,8 @@ SCORED = ("grid", "short")
 """Stages whose runs are scored on the test split, with a row an article."""
 CERTIFIED_FROM = 2
 """Format of lines that have certificates."""
+NAMED_FROM = 3
+"""Format of lines whose certificate names the recipe as `made_from` does; of 2, some name it by another digest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.attention.rotary import Turn, rotate, turn_of
+from model.attention.terms import Terms
 from model.context import Context
 from model.views import View, sees, view_masks
 
@@ -29,11 +30,14 @@ class ViewsAttention(nn.Module):
         self.slopes = alibi_slopes(config.heads) if config.positions == "alibi" else ()
         self.look = ", ".join(map(str, self.views)) + (" less by distance" if self.slopes else "")
         """What the heads see, in words: layers that say the same share a bias."""
+        self.terms = Terms(config)
         self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
 
     def prepare(self, context: Context) -> Context:
         """The context with the bias of these heads; one that it has already is kept."""
+        if self.terms:
+            context = self.terms.prepare(context, computed_in(self.qkv.weight))
         if self.look in context.biases:
             return context
         bias = view_bias(self.views, self.slopes, context, computed_in(self.qkv.weight))
@@ -44,7 +48,11 @@ class ViewsAttention(nn.Module):
         rotary = self.positions == "rotary"
         turn = turn_of(N, M // len(self.views), x_BNM.device, computed_in(self.qkv.weight)) if rotary else None
         q_BHND, k_BHND, v_BHND = self.heads(x_BNM, turn)
-        mixed_BHND = attend(q_BHND, k_BHND, v_BHND, self.prepare(context).biases[self.look])
+        context = self.prepare(context)
+        bias_BHNN = context.biases[self.look]
+        if self.terms:
+            bias_BHNN = bias_BHNN + self.terms(context)
+        mixed_BHND = attend(q_BHND, k_BHND, v_BHND, bias_BHNN)
         mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(B, N, M))
         return mixed_BNM
 

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from math import inf
 
 from model.config.checks import at_least_one, nearest
+from model.masks import MASKS
 from model.parse import parse
-from model.views import View
+from model.views import View, mask_names
 
 POSITIONS = ("rotary", "learned", "alibi")
 """How a model knows places: turned queries and keys (Su et al. 2021), an embedding a place, or scores that fall with
 distance (Press et al. 2022)."""
+
+OBJECTIVES = ("causal", "masked", "classify")
+"""What a model learns to say: the next piece, from those before it; hidden pieces, from all others (model.masked); the
+class of a document, from all of it (model.classify)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,20 @@ class ModelConfig:
     """Whether the tag of a piece's word, by the string so far, is embedded and added to the piece's embedding."""
     tag_loss: float = 0.0
     """Weight of a second loss: at each piece the model must say the full tag of the piece's word. 0: there is none."""
+    scores: bool = False
+    """Whether pairs are scored by the features of their words (pipeline.compatibility), by a learned weight a head."""
+    kind_bias: bool = False
+    """Whether each head learns, for each kind of bond, what to add to the scores of pairs that such a bond joins."""
+    kind_gates: bool = False
+    """Whether each head learns a gate for each kind, between 0 and 1, that says what the kind is worth to it."""
+    features: bool = False
+    """Whether what is known of the last closed word, as 64 features, is embedded and added to the piece's embedding."""
+    objective: str = "causal"
+    """One of OBJECTIVES."""
+    mask_rate: float = 0.15
+    """Of `masked`: part of the pieces that the model must say without seeing them."""
+    classes: int = 2
+    """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
 
@@ -58,6 +77,12 @@ class ModelConfig:
                 raise ValueError(f"pattern holds {mechanism!r}; {nearest(mechanism, MECHANISMS)}")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions is {self.positions!r}; {nearest(self.positions, POSITIONS)}")
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective is {self.objective!r}; {nearest(self.objective, OBJECTIVES)}")
+        if not 0 < self.mask_rate < 1:
+            raise ValueError(f"mask_rate is {self.mask_rate}; give a part between 0 and 1, such as 0.15")
+        if self.classes < 2:
+            raise ValueError(f"classes is {self.classes}; give at least 2")
         if not 0 <= self.tag_loss < inf:
             raise ValueError(f"tag_loss is {self.tag_loss}; give a weight of at least 0")
         if not 0 <= self.dropout < 1:
@@ -75,6 +100,19 @@ class ModelConfig:
         """All views of all layers by their text, in the order of layers and heads."""
         layers = range(len(self.layer_views) or 1)
         return {str(view): view for layer in layers for view in self.head_views(layer)}
+
+    def reads_bonds(self) -> bool:
+        """Whether the model must be given lists of bonds."""
+        bonded = any(MASKS[name].bonded for view in self.distinct_views().values() for name in mask_names(view))
+        return bonded or self.kind_bias or self.kind_gates
+
+    def reads_facts(self) -> bool:
+        """Whether the model must be given facts of words."""
+        return self.scores or self.features
+
+    def reads_words(self) -> bool:
+        """Whether the model must be given anything of words beside the attributes of pieces."""
+        return self.reads_bonds() or self.reads_facts()
 
     def mechanism(self, layer: int) -> str:
         """The name of a layer's mechanism."""

@@ -4,8 +4,8 @@ Told anew means: from the text cut after the piece, so that what follows cannot 
 step by step is handed one piece at a time; any other is given every cut text as if that were all.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, assert_never, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from model.columns import ATTRIBUTES as COLUMNS
 from model.config import Recipe
 from model.context import NO_TAG
 from model.evaluate.leak import Annotator, WholeWordTags
-from model.views import And, Named, Not, Or, Random, View
+from model.views import mask_names
 
 if TYPE_CHECKING:
     from pipeline.prefix import PieceAttributes, PrefixState
@@ -79,24 +79,11 @@ GIVEN_BY: dict[str, tuple[str, ...]] = {
 def attributes_of(recipe: Recipe) -> tuple[str, ...]:
     """The attributes by which a recipe lets the annotation act on what the model says, in the order of GIVEN."""
     views = recipe.model.distinct_views().values()
-    told = {name for view in views for mask in _masks(view) for name in GIVEN_BY.get(mask, tuple(GIVEN))}
+    told = {name for view in views for mask in mask_names(view) for name in GIVEN_BY.get(mask, tuple(GIVEN))}
     told |= {"input_tag"} if recipe.model.tags else set()
     # A view that sees all has no use for anchors; every other keeps the pieces of the word in sight.
     told |= {"word_place"} if any(str(view) != "dense" for view in views) else set()
     return tuple(name for name in GIVEN if name in told)
-
-
-def _masks(view: View) -> Iterator[str]:
-    match view:
-        case Named(name):
-            yield name
-        case Not(of) | Random(of):  # how many keys are drawn says what the view would have said
-            yield from _masks(of)
-        case And(left, right) | Or(left, right):
-            yield from _masks(left)
-            yield from _masks(right)
-        case _:
-            assert_never(view)
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ from model.transformer import Decoder
 from model.views import view_masks
 
 if TYPE_CHECKING:
+    from model.bond_reader import Known
     from pipeline.prefix import Attributes
 
 EQUAL_SHAPES, OTHER_SHAPES = 1e-12, 1e-9
@@ -31,6 +32,12 @@ class Annotator(Protocol):
     """What makes attributes of ids: pipeline.prefix.PrefixAnnotator, or one with a leak planted."""
 
     def annotate(self, ids: NDArray[np.int32]) -> "Attributes": ...
+
+
+def known_of(annotator: Annotator, ids: NDArray[np.int32]) -> "Known | None":
+    """What is known of the words of these ids, if the annotator says it (model.bond_reader.Bonded)."""
+    make = getattr(annotator, "known", None)
+    return make(ids) if make else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +88,14 @@ def measure_leak(
     each = annotator if isinstance(annotator, Sequence) else [annotator] * len(documents)
     for number, (whole, reader) in enumerate(zip(documents, each, strict=True)):
         ids, other = whole[:length], documents[(number + 1) % len(documents)]
-        base = observe(exact, ids, reader.annotate(ids))
+        base = observe(exact, ids, reader.annotate(ids), known_of(reader, ids))
         if stored and (said := attribute_change(stored[number], base.attributes, len(ids) - 1)):
             violations.append(f"document {number}: the cache stores another {said}")
         for t in sorted(random.permutation(len(ids) - 1)[:cuts].tolist()):
             tried += 1
             for ending, changed in _endings(ids, t, other, closers, exact.vocabulary, random):
-                change, found = differences(base, observe(exact, changed, reader.annotate(changed)), t)
+                ended = observe(exact, changed, reader.annotate(changed), known_of(reader, changed))
+                change, found = differences(base, ended, t)
                 max_change = float(np.maximum(max_change, change))  # what is no number stays so
                 violations += [f"document {number}, {ending} after piece {t}: another {said}" for said in found]
     first = violations[0] if violations else None
@@ -131,10 +139,13 @@ class Observation:
 
 
 @torch.no_grad()
-def observe(model: Decoder, ids: NDArray[np.int32], attributes: "Attributes") -> Observation:
+def observe(
+    model: Decoder, ids: NDArray[np.int32], attributes: "Attributes", known: "Known | None" = None
+) -> Observation:
     """Run a model over one document. Alone in its batch, so that equal lengths mean equal arithmetic."""
     document_BN, position_BN = np.zeros((1, len(ids)), np.int64), np.arange(len(ids))[None]
-    ids_BN, context = read_places(split_of({"": (ids, attributes)}), document_BN, position_BN)
+    split = split_of({"": (ids, attributes)}, [known] if known else None)
+    ids_BN, context = read_places(split, document_BN, position_BN)
     views = model.config.distinct_views()
     masks = view_masks(list(views.values()), context)[0]
     columns = {name: getattr(attributes, name) for name in ATTRIBUTES}

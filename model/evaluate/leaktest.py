@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.config import ModelConfig
 from model.evaluate.leak import Annotator, LeakResult, measure_leak, randomised
-from model.evaluate.planted import PLANTED, Leaky, Plant
+from model.evaluate.planted import PLANTED, Leaky, LeakyBonds, Plant
 from model.masks import MASKS
 from model.transformer import Decoder
 from pipeline.pieces import Tokenizer
@@ -60,12 +60,9 @@ class LeakTest:
 
 
 def every_view() -> tuple[str, ...]:
-    """Each mask of the table, alone, negated, numbered, joined with another, and the random control of each kind.
-
-    Those through bonds are left out: what makes bonds of a text is tested where they are made (pipeline.bonds.causal).
-    """
+    """Each mask of the table, alone, negated, numbered, joined with another, and the random control of each kind."""
     names = [f"{name}({count})" for name, mask in MASKS.items() if mask.counted for count in (1, 3, 64)]
-    names += [name for name, mask in MASKS.items() if not mask.counted and not mask.bonded]
+    names += [name for name, mask in MASKS.items() if not mask.counted]
     joined = [f"{one} & {other}" for one, other in pairwise(names)]
     joined += [f"({one} & sentences(2)) | window(4)" for one in names]
     negated = [f"~{name}" for name in names if name != "dense"]
@@ -84,8 +81,8 @@ def leaktest(
 ) -> LeakTest:
     """Test a model, or random weights under every view (model: None).
 
-    annotators: one, or one for each document; documents: ids, begin first. About a second a document for every view,
-    on one core.
+    annotators: one, or one for each document, with bonds (model.bond_reader.Bonded); documents: ids, begin first. About
+    a second a document for every view, on one core.
     """
     if model is None:
         seen = every_view()
@@ -108,8 +105,9 @@ def leaktest(
 
 def _with(plant: Plant, annotator: Annotator, tokenizer: Tokenizer, closers: Sequence[int], seed: int) -> LeakResult:
     """The test with a leak in it, on the bait, at every cut; it ends with the text that shows the leak."""
-    model = randomised(Decoder(view_config(("dense", "sentence", "pos", "pos & sentences(2)")), tokenizer.size), seed)
-    leaky = Leaky(annotator, plant.change) if plant.change else annotator
+    seen = ("dense", "sentence", "pos", "pos & sentences(2)", "bonds")
+    model = randomised(Decoder(view_config(seen), tokenizer.size), seed)
+    leaky = Leaky(annotator, plant.change) if plant.change else LeakyBonds(annotator) if plant.bonds else annotator
     bait = [tokenizer.document(text) for text in BAIT]
     with cast(AbstractContextManager[None], plant.entered()):
         for place in range(len(bait)):

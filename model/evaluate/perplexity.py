@@ -5,14 +5,14 @@ UTF-8 bytes of their text.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.batches import NO_TARGET, evaluation_batches
+from model.batches import NO_TARGET, Batch, evaluation_batches
 from model.columns import Split
 from model.context import Context
 
@@ -43,19 +43,26 @@ def evaluate(
     length: int,
     device: torch.device | str = "cpu",
     pieces: int | None = None,
+    ask: Callable[[Batch, int], Batch] | None = None,
+    piece_bytes: Sequence[int] = (),
 ) -> Score | None:
     """Score of a model (in evaluation mode) on a split; None if the split has no documents.
 
     pieces: read about so many only, spread evenly; bits per byte then takes the split's mean bytes a piece.
+    ask: what becomes of each batch, by its number, such as model.masked makes of it; bits per byte are then over the
+    bytes of the pieces that are asked for, by piece_bytes.
     """
-    nats, read = 0.0, 0
-    for batch in evaluation_batches(split, rows=rows, length=length, pieces=pieces):
+    nats, read, asked_bytes = 0.0, 0, 0
+    for number, batch in enumerate(evaluation_batches(split, rows=rows, length=length, pieces=pieces)):
+        if ask:
+            batch = ask(batch, number)
+            asked_bytes += sum(piece_bytes[piece] for piece in batch.targets[batch.targets != NO_TARGET].tolist())
         batch = batch.to(device)
         nats += float(piece_loss(model(batch.ids, batch.context), batch.targets, reduction="sum"))
         read += int((batch.targets != NO_TARGET).sum())
     if not read:
         return None
-    bytes_a_piece = int(split.bytes.sum()) / int((split.pieces() - 1).sum())
+    bytes_a_piece = asked_bytes / read if ask else int(split.bytes.sum()) / int((split.pieces() - 1).sum())
     return Score(
         bits_per_byte=nats / math.log(2) / (read * bytes_a_piece), perplexity=math.exp(nats / read), pieces=read
     )

@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from model import masks, views
+from model.bond_reader import Known
 from model.context import Context
-from model.evaluate.leak import Annotator
+from model.evaluate.leak import Annotator, known_of
+from pipeline.cache.lists import WordLists
 from pipeline.prefix import NO_TAG, Attributes
 
 Change = Callable[[NDArray[np.int32], Attributes], Attributes]
@@ -30,6 +32,29 @@ class Leaky:
 
     def annotate(self, ids: NDArray[np.int32]) -> Attributes:
         return self.change(ids, self.annotator.annotate(ids))
+
+    def known(self, ids: NDArray[np.int32]) -> Known | None:
+        return known_of(self.annotator, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyBonds:
+    """An annotator that gives a word the bonds of the next one, as far as they reach behind the word."""
+
+    annotator: Annotator
+
+    def annotate(self, ids: NDArray[np.int32]) -> Attributes:
+        return self.annotator.annotate(ids)
+
+    def known(self, ids: NDArray[np.int32]) -> Known | None:
+        known = known_of(self.annotator, ids)
+        if known is None or not len(known.lists):
+            return known
+        honest = known.lists
+        kept = honest.back > 1
+        word = np.repeat(np.arange(len(honest)), np.diff(honest.begin))[kept] - 1
+        begin = np.searchsorted(word, np.arange(len(honest) + 1))
+        return known._replace(lists=WordLists(begin=begin, back=honest.back[kept] - 1, kind=honest.kind[kept]))
 
 
 def whole_word_tag(_ids: NDArray[np.int32], honest: Attributes) -> Attributes:
@@ -81,9 +106,11 @@ def full_tag_early() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One planted leak: in the attributes, or in a mask while `entered`."""
+    """One planted leak: in the attributes, in the bonds, or in a mask while `entered`."""
 
     change: Change | None = None
+    bonds: bool = False
+    """Whether a word gets the bonds of the next one."""
     entered: Callable[[], object] = nullcontext
 
 
@@ -94,4 +121,5 @@ PLANTED: Mapping[str, Plant] = {
     "content seed": Plant(content_seed),
     "cap per key": Plant(entered=cap_per_key),
     "full tag early": Plant(entered=full_tag_early),
+    "next word's bonds": Plant(bonds=True),
 }

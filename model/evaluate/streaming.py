@@ -53,6 +53,8 @@ class Setup:
     """Name of a leak in model.evaluate.planted, to show that it is caught."""
     whole_prefix: bool = False
     """Use the slow twin of the K/V cache."""
+    pieces: int | None = None
+    """From the beginning of each document, those of which keys and logits are asked; None: all, however many come."""
 
     @classmethod
     def of(cls, model: Decoder, annotator: PrefixAnnotator, tokenizer: Tokenizer, change: Change = honest) -> "Setup":
@@ -82,9 +84,9 @@ class Answer(NamedTuple):
     attributes: bytes
     """SHA-256 of `attributes_told`."""
     keys: bytes
-    """SHA-256 of `keys_told`."""
+    """SHA-256 of `keys_told`; nothing behind the pieces of which they are asked."""
     logits: NDArray[np.float64]
-    """[vocabulary]: of the next piece."""
+    """[vocabulary]: of the next piece; [0] behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,13 @@ class Replay:
         assert self.past is not None  # begin comes first
         assert self.model is not None
         self.past.read(piece)
-        context, last = self.past.context(), self.past.pieces - 1
-        seen_VN = view_masks(list(self.views.values()), context)[0, :, last]
-        told = attributes_told(self.past.columns(), last), keys_told(list(self.views), seen_VN)
-        logits = self.model.logits(self.past, seen_VN).numpy()
-        return Answer(sha256(told[0]).digest(), sha256(told[1]).digest(), logits)
+        last, asked = self.past.pieces - 1, self.setup.pieces
+        attributes = sha256(attributes_told(self.past.columns(), last)).digest()
+        if asked is not None and last >= asked:
+            return Answer(attributes, b"", np.empty(0))
+        seen_VN = view_masks(list(self.views.values()), self.past.context())[0, :, last]
+        keys = sha256(keys_told(list(self.views), seen_VN)).digest()
+        return Answer(attributes, keys, self.model.logits(self.past, seen_VN).numpy())
 
 
 def serve(parent: Connection) -> None:

@@ -14,38 +14,28 @@ bonds is leaky all the same.
 `cohesion`    as ever: it looks back and asks no tree
 `escape`      first words of sentences to the document's first word, and the long edges
 `open`        pipeline.bonds.open
+`blocked`     pipeline.bonds.closed_blocked: what a restriction or principle B forbids
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexicons.features import AGREEMENT, mask, names
-from lexicons.restriction import Restriction
-from lexicons.upos import UPOS_INDEX
-from lexicons.verbnet import class_frames, classes
-from pipeline.annotate import pronoun_entries
-from pipeline.bonds.agreement import agree
-from pipeline.bonds.arguments import POSITIONS
+from pipeline.bonds.causal_pairs import by_verb_and_place, closed_candidates
 from pipeline.bonds.chance import SEEN
-from pipeline.bonds.clauses import clauses
+from pipeline.bonds.closed_blocked import closed_blocked
 from pipeline.bonds.cohesion import cohesion_bonds
 from pipeline.bonds.config import BondConfig
 from pipeline.bonds.escape import long_edges
-from pipeline.bonds.nominals import Nominals, nominals
 from pipeline.bonds.open import open_bonds
-from pipeline.bonds.pairs import Pairs, best, make_bonds, nearest, ranges
+from pipeline.bonds.pairs import best, make_bonds, nearest
 from pipeline.bonds.places import places
 from pipeline.records import Bonds, Strings, Words
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-SCAN = 64
-"""Most earlier phrases that a pronoun looks at."""
 
 
 def closed_dependency(words: Words, config: BondConfig) -> Bonds:
@@ -82,15 +72,10 @@ def closed_role(words: Words, config: BondConfig) -> Bonds:
     place = places(words)
     filler = np.flatnonzero(place >= 0)
     verb = words.head[filler].astype(np.int64)
-    pattern, which = np.unique(
-        words.lemma.code[verb].astype(np.int64) * len(POSITIONS) + place[filler], return_inverse=True
-    )
-    order = np.argsort(which, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(which[order])) + 1) if len(order) else []
     rule, texts = np.full(len(filler), -1), dict[str, int]()
-    for code, rows in zip(pattern.tolist(), groups, strict=True):
+    for rows, roles in by_verb_and_place(words, verb, place[filler]):
         bits = words.features[filler[rows]]
-        for text, restriction in _roles(words.lemma.values[code // len(POSITIONS)], code % len(POSITIONS)):
+        for text, restriction in roles:
             free = rule[rows] < 0
             if not free.any():
                 break
@@ -101,62 +86,20 @@ def closed_role(words: Words, config: BondConfig) -> Bonds:
     return make_bonds("role", query[kept], key[kept], Strings(rule[good][kept].astype(np.int32), tuple(texts)))
 
 
-@lru_cache(maxsize=1 << 15)
-def _roles(lemma: str, place: int) -> tuple[tuple[str, Restriction], ...]:
-    """The roles that a verb has for a place, with what they ask for; the class that is named after the verb first."""
-    found: dict[str, Restriction] = {}
-    for name in sorted(classes(lemma), key=lambda name: name.partition("-")[0] != lemma.lower()):
-        for slot in (slot for frame in class_frames(name) for slot in frame.slots):
-            if slot.position == POSITIONS[place]:
-                found.setdefault(f"{name} {slot.role} {slot.restriction}".rstrip(), slot.restriction)
-    return tuple(found.items())
-
-
 def closed_binding(words: Words, config: BondConfig) -> Bonds:
     """At most `config.binding_cap` bonds a pronoun, the nearest first. O(W + pronouns · SCAN)."""
-    # without relations, what a nominal is follows from the word alone
-    plain = words.with_columns(relation=Strings(np.zeros(len(words), np.int32), ("dep",)))
-    phrases = nominals(plain, clauses(plain))
-    phrases = replace(phrases, coordinated=np.zeros(len(words), dtype=bool))
-    query, key = _in_reach(words, phrases, config.binding_reach)
-    good = agree(words, phrases, words.upos == UPOS_INDEX["PROPN"], query, key)
-    query, key = query[good], key[good]
-    anaphor = phrases.anaphor[query]
-    same_sentence = words.sentence[query] == words.sentence[key]
-    good = np.where(anaphor, same_sentence, ~_local(plain, query, key))
-    query, key, anaphor = query[good], key[good], anaphor[good]
+    found = closed_candidates(words, config)
+    same_sentence = words.sentence[found.query] == words.sentence[found.key]
+    good = np.where(found.anaphor, same_sentence, ~found.local)
+    query, key, anaphor = found.query[good], found.key[good], found.anaphor[good]
     kept = nearest(query, key, config.binding_cap)
     query, key, anaphor = query[kept], key[kept], anaphor[kept]
-    form, sample, code = np.unique(phrases.form.code[query], return_index=True, return_inverse=True)
+    form, sample, code = np.unique(found.form.code[query], return_index=True, return_inverse=True)
     texts = []
     for one, row in zip(form.tolist(), sample.tolist(), strict=True):
         said = " ".join(names(int(words.features[query[row]]) & mask(*AGREEMENT)))
-        texts.append(f"principle {'A' if anaphor[row] else 'B'}: {phrases.form.values[one]} ~ [{said}]")
+        texts.append(f"principle {'A' if anaphor[row] else 'B'}: {found.form.values[one]} ~ [{said}]")
     return make_bonds("binding", query, key, Strings(code.astype(np.int32), tuple(texts)))
-
-
-def _in_reach(words: Words, phrases: Nominals, reach: int) -> Pairs:
-    """Pronouns with the phrases before them, as far back as the `reach`-th sentence before their own."""
-    pronoun = np.flatnonzero(phrases.pronominal | phrases.anaphor)
-    phrase = np.flatnonzero(phrases.phrase)
-    begins = np.flatnonzero(words.sentence_first() == np.arange(len(words)))
-    number = np.searchsorted(begins, pronoun, side="right") - 1 - reach
-    document = np.searchsorted(words.document, words.document[pronoun], side="left")
-    first = np.maximum(begins[np.maximum(number, 0)], document) if len(begins) else document
-    here = np.searchsorted(phrase, pronoun)
-    owner, place = ranges(np.maximum(np.searchsorted(phrase, first), here - SCAN), here)
-    return pronoun[owner], phrase[place]
-
-
-def _local(words: Words, query: Rows, key: Rows) -> Mask:
-    """Principle B by closed arcs: do both hang on one word that is closed, and neither as a possessor? Or is one the
-    other's head?"""
-    form, known = pronoun_entries(words)
-    owns = np.array([entry is not None and entry.kind == "possessive" for entry in known], dtype=bool)[form.code]
-    ours, theirs = words.head[query], words.head[key]
-    together = (ours >= 0) & (ours <= query) & (ours == theirs) & ~owns[query] & ~owns[key]
-    local: Mask = together | ((ours == key) & ~owns[query]) | ((theirs == query) & ~owns[key])
-    return local
 
 
 def closed_escape(words: Words, config: BondConfig) -> Bonds:
@@ -179,5 +122,6 @@ CAUSAL_KINDS: dict[str, Callable[[Words, BondConfig], Bonds]] = {
     "cohesion": cohesion_bonds,
     "escape": closed_escape,
     "open": open_bonds,
+    "blocked": closed_blocked,
 }
 """The kinds by name, as in BOND_KINDS."""

@@ -55,7 +55,7 @@ MODES: Mapping[str, Mode] = MappingProxyType({
         says="bonds of every kind inside two sentences",
     ),
     "causal": Mode(
-        kinds=(*SHIPPED, "open"), view="bonds", causal=True, settings={"open_doubt": True, "open_cap": 12},
+        kinds=(*SHIPPED, "open", "blocked"), view="bonds", causal=True, settings={"open_doubt": True, "open_cap": 12},
         says="what a causal model may use: later words look back, along arcs that are closed, and at open words",
     ),
 })  # fmt: skip

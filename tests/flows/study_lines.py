@@ -40,6 +40,8 @@ EFFECT = {
 """What each recipe adds to dense's bits per byte, as a fraction of it."""
 FAMILY = {name: "grammar" if "tag" in name or "pos" in name or "permuted" in name else "near" for name in EFFECT}
 FAMILY["dense"] = "dense"
+RECIPE = "0123456789ab"
+"""Digest of every line's recipe."""
 TAGGED = [name for name in EFFECT if FAMILY[name] == "grammar" and name != "random-pos"]
 
 
@@ -120,8 +122,8 @@ def line(**changes: Any) -> dict[str, Any]:
         **{"test_bits_per_byte": 1.2, "test_perplexity": 54.9, "leak_nats": None, "gain_nats": None},
         **{"attributes": {}, "curve": [[500, 1.4], [1000, 1.2]], "settings": settings, "parameters": 7_000_000},
         **{"pieces": 8_192_000, "seconds": 12.3, "packed": 8, "command": "valency study data/studies/first_study.toml"},
-        **{"made_from": {"recipe": "0123456789ab", "pieces": "ba9876543210"}},
-        **{"format": 2, "certificate": certificate()},
+        **{"made_from": {"recipe": RECIPE, "pieces": "ba9876543210"}},
+        **{"format": 3, "certificate": certificate()},
         **{"commit": "0123456789abcdef", "versions": {"python": "3.12.3", "torch": "2.12.0"}, "device": "NVIDIA H200"},
         **changes,
     }
@@ -135,11 +137,12 @@ def certificate(**changes: Any) -> dict[str, Any]:
     """What a replay leaves in a line; `attributes="other"` makes it fail."""
     held = {"certified": not changes, "first_break": None, "documents": 4, "pieces": 1024, "max_difference": 3e-15}
     digests = {"attributes": "aa", "attributes_streamed": "aa", "keys": "bb", "keys_streamed": "bb"}
-    return {**held, **digests, **changes}
+    return {**held, **digests, "recipe": RECIPE, **changes}
 
 
 def _search(plan: Plan, corpus: str, size: str) -> list[dict[str, Any]]:
-    unseen = {"test_bits_per_byte": None, "test_perplexity": None, "certificate": None, "corpus": corpus, "size": size}
+    unseen = {"test_bits_per_byte": None, "test_perplexity": None, "corpus": corpus, "size": size}
+    unseen |= {"certificate": None, "leak_free": None, "max_change": None}
     found = []
     for steps in (plan.steps, 2 * plan.steps):
         bits = 1.2 + 0.01 * (steps > plan.steps)

@@ -18,15 +18,21 @@ def test_a_small_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bench, "LENGTHS", (64, 256))
     monkeypatch.setattr(bench, "PIECES_READ", 2_000)
     monkeypatch.setattr(bench, "JOINS", {"kinds by source": bench.JOINS["kinds by source"], "none": "SELECT nothing"})
+    corpora = [tmp_path / "here" / "text"]
     with pytest.raises(ValueError, match="was not made to its end"):
-        bench.bench_cache([], cache=cache.folder)
-    made: dict[str, Any] = {"words": 1, "settings": asdict(bench.BenchCache()), "corpora": [], "code": "older"}
+        bench.bench_cache(corpora, cache=cache.folder)
+    made: dict[str, Any] = {"words": 1, "settings": asdict(bench.BenchCache()), "corpora": ["text"], "code": "older"}
+    made["places"] = [str(tmp_path / "here" / "text")]
     (cache.folder / bench.NOTE).write_text(json.dumps(made), encoding="utf-8")
     with pytest.raises(ValueError, match="older"):
-        bench.bench_cache([], cache=cache.folder)
+        bench.bench_cache(corpora, cache=cache.folder)
     made["code"] = source_digest("pipeline", "lexicons", "flows")
     (cache.folder / bench.NOTE).write_text(json.dumps(made), encoding="utf-8")  # kept, and not made again
-    result = bench.bench_cache([], cache=cache.folder)
+    result = bench.bench_cache(corpora, cache=cache.folder)
+    assert result["corpora"] == ["text"]
+    assert str(tmp_path) not in json.dumps(result)
+    with pytest.raises(ValueError, match="there/text"):  # another text of the same name
+        bench.bench_cache([tmp_path / "there" / "text"], cache=cache.folder)
     layers = result["bytes_per_word"]
     assert set(layers) == {"documents", "words", "bonds", "stats", "pieces", "text"}
     total = sum(size for name, size in layers.items() if name != "text")
@@ -37,6 +43,13 @@ def test_a_small_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "nothing" in result["joins_stopped"]["none"]
     assert result["join_seconds"]["kinds by source"] > 0
     assert result["reader_pieces_per_second"] == min(each["with_blocks"] for each in result["reader"].values())
+
+
+def test_corpora_have_the_names_of_their_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ("a/imdb", "a/imdb/", Path("a/x.jsonl"), ".", "a/*.txt", "https://host/b/y.jsonl.zst")
+    names = ["imdb", "imdb", "x.jsonl", tmp_path.name, "*.txt", "y.jsonl.zst"]
+    assert [bench.name_of(each) for each in given] == names
 
 
 def test_corpora_are_mixed_by_words() -> None:

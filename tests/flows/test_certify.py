@@ -42,10 +42,23 @@ def test_a_trained_run_is_certified_by_one_command(tmp_path: Path) -> None:
     assert kept["keys"] == kept["keys_streamed"]
     assert kept["max_difference"] <= 1e-9
     assert (kept["documents"], kept["pieces"], kept["first_break"]) == (1, 24, None)
+    assert kept["attribute_pieces"] == 24
     for name in ("weights", "recipe", "annotator", "tokenizer", "seed", "command", "commit", "versions", "device"):
         assert name in kept
     result = json.loads((run / "result.json").read_text())
     assert kept["recipe"] == result["made_from"]["recipe"]
+
+
+def test_whole_documents_are_replayed_by_their_attributes(tmp_path: Path) -> None:
+    run = trained(tmp_path)
+    done = valency("certify", "runs/quick", "--pieces", "24", "--whole", "--json", "c.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((run / CERTIFICATE).read_text())
+    assert kept["pieces"] == 24 < kept["attribute_pieces"]
+    assert f"1 documents, 24 pieces, attributes of {kept['attribute_pieces']}; largest" in done.stdout
+    again = certify_run(run, None, CertificateConfig(pieces=24))
+    assert again.attribute_pieces == again.pieces == 24
+    assert again.keys == kept["keys"]
 
 
 def test_a_leaky_run_says_where_it_broke(tmp_path: Path) -> None:

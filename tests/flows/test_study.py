@@ -13,12 +13,13 @@ import pytest
 from flows.study.lines import SCHEMA, append_line, join_articles, read_lines
 from flows.study.plan import Plan, load_plan
 from flows.study.run import StudySettings, check_caches, in_chunks, run_study
-from flows.study.stages import StudyRun, chosen_settings, chosen_steps, stages
+from flows.study.stages import StudyRun, chosen_settings, chosen_steps, horizon_runs, stages
+from flows.study.worker import made_from
 from flows.study_report import write_results
 from flows.study_report.load import load_study
 from model.evaluate.leak_meter import MeterConfig
 from pipeline.errors import Failure
-from tests.model.tiny_cache import write_cache
+from tests.model.tiny_cache import STORIES, write_cache
 
 SHIPPED = Path(__file__).parents[2] / "data" / "studies" / "first_study.toml"
 
@@ -185,8 +186,9 @@ def test_a_study_with_settings_of_another_one_has_no_stages_but_its_grid(folder:
     assert (dense["settings"]["learning_rate"], cut["settings"]["learning_rate"]) == (2e-3, 4e-3)
     assert dense["settings"]["chosen_by"] == "small"
     for one in (dense, cut):
-        assert one["format"] == 2
+        assert one["format"] == 3
         assert one["certificate"]["certified"] is True
+        assert one["certificate"]["recipe"] == one["made_from"]["recipe"]
         assert one["certificate"]["pieces"] == 12
     page = folder / "docs" / "RESULTS.md"
     write_results(folder / "fixed" / "again.jsonl", page)
@@ -339,16 +341,58 @@ def test_a_plan_that_does_not_fit_says_where(tmp_path: Path, change: tuple[str, 
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        ("horizon", ('recipe = "dense"', 'recipe = "bare"')),
+        ("tuning", ('near = "sentence"}', 'near = "bare"}')),
+        ("mix", ('near = ["windows"]}', 'near = ["bare@alibi"]}')),
+        ("short", ('{mini = ["sentence"]}', '{mini = ["sentence", "bare"]}')),
+    ],
+)
+def test_a_stage_that_runs_a_recipe_without_views_for_the_size_is_refused_when_the_plan_is_read(
+    tmp_path: Path, stage: str, change: tuple[str, str]
+) -> None:
+    file = tmp_path / "plan.toml"
+    bare = '[recipes.bare]\nfamily = "near"\nviews = {}\n'
+    file.write_text(SMALL + bare, encoding="utf-8")
+    load_plan(file)  # nobody runs it
+    assert change[0] in SMALL
+    file.write_text(SMALL.replace(*change) + bare, encoding="utf-8")
+    said = (
+        rf"plan\.toml: recipe 'bare' has no views for the size 'mini', at which \[{stage}\] runs it; write views\.mini"
+    )
+    with pytest.raises(ValueError, match=said):
+        load_plan(file)
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [("mix", ('sizes = ["mini"]', 'sizes = ["midi"]')), ("short", ("{mini = [", "{midi = ["))],
+)
+def test_a_stage_at_a_size_that_is_not_there_is_refused(tmp_path: Path, stage: str, change: tuple[str, str]) -> None:
+    file = tmp_path / "plan.toml"
+    assert change[0] in SMALL
+    file.write_text(SMALL.replace(*change), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"\[{stage}\] runs at a size 'midi'; write a table \[sizes\.midi\]"):
+        load_plan(file)
+
+
 def test_a_corpus_without_a_cache_and_caches_of_two_tokenizers_are_refused(folder: Path, plan: Plan) -> None:
     with pytest.raises(ValueError, match=r"reads 'stories'; name its cache, as in --cache stories=FOLDER"):
         check_caches(plan, {})
+    both = replace(plan, corpora=("stories", "tales"))
+    alike = write_cache(folder / "alike", {"train": STORIES[:2], "validation": STORIES[2:3], "test": STORIES[3:4]})
+    check_caches(both, {"stories": folder / "cache", "tales": alike})
+    larger = write_cache(folder / "larger", size=330)
+    with pytest.raises(ValueError, match=r"have tokenizers .*'tales': .* compares perplexity, so make them with one"):
+        check_caches(both, {"stories": folder / "cache", "tales": larger})
 
 
 def test_a_line_made_from_other_settings_is_not_taken_for_the_plans(folder: Path, plan: Plan) -> None:
-    file = folder / "results" / "small.jsonl"
-    other = folder / "other" / file.name
-    other.parent.mkdir()
-    other.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    first = horizon_runs(plan)[0]
+    line = {"run": first.name, "bits_per_byte": 1.0, "made_from": made_from(first.recipe, folder / "cache")}
+    append_line(folder / "other" / "small.jsonl", line)
     changed = replace(plan, train=replace(plan.train, clip=0.5))
     with pytest.raises(Failure, match=r"was made from .* bring plan and cache back, or give the plan another name"):
         run_study(changed, settings(folder, "other"), lambda *_: None)

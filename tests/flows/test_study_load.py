@@ -68,6 +68,14 @@ def test_order_of_lines_changes_nothing(tmp_path: Path) -> None:
         (json_line(leak_free=None), "was not tested for leaks"),
         (json_line(stage="tuning", trial=1), "which stage tuning must not see"),
         (json_line(certificate=None), "is uncertified, and since format 2 every leak-free row must have been replayed"),
+        (
+            json_line(certificate=certificate() | {"recipe": "ba9876543210"}),
+            "is of recipe ba9876543210, and the run was made from 0123456789ab; take the line out and run",
+        ),
+        (
+            json_line(certificate={name: value for name, value in certificate().items() if name != "recipe"}),
+            "is of recipe None, and the run was made from 0123456789ab",
+        ),
         (json_line(certificate="yes"), "should be dict or null"),
         (json_line(certificate={"certified": True}), "the certificate lacks first_break, documents, pieces"),
     ],
@@ -90,6 +98,13 @@ def test_lines_of_the_first_format_need_no_certificate_and_leaky_ones_never() ->
     assert not old.broken
     leaky = line_run(certificate=None, leaky=True, leak_free=False, recipe="pos-leaky")
     assert not leaky.uncertified
+
+
+def test_certificates_of_the_second_format_may_name_the_recipe_by_another_digest() -> None:
+    other = certificate() | {"recipe": "ba9876543210"}
+    assert line_run(certificate=other, format=2).certified
+    with pytest.raises(Failure, match="so that the run itself is replayed"):
+        line_run(certificate=other, format=3)
 
 
 def test_a_certificate_counts_by_its_numbers() -> None:

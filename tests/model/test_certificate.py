@@ -109,6 +109,42 @@ def test_a_recipe_under_a_control_is_certified(tools: Tools, control: str) -> No
     assert found.certified, found.first_break
 
 
+@pytest.mark.parametrize("control", CONTROLS)
+def test_attributes_of_whole_documents_are_certified(tools: Tools, control: str) -> None:
+    layer, _, _ = tools
+    recipe = Recipe(name=control, control=control, model=small())
+    config = replace(SMALL, pieces=12, whole=True)
+    found = certified(tools, recipe, config, pieces=config.pieces)
+    assert found.certified, found.first_break
+    beginning = certified(tools, recipe, replace(config, whole=False), pieces=config.pieces)
+    assert beginning.certified
+    assert (found.pieces, beginning.pieces, beginning.attribute_pieces) == (24, 24, 24)
+    documents = drawn(layer.splits["train"], config)
+    assert found.attribute_pieces == sum(len(each["pieces"]) for each in documents.values()) > 100
+    assert (found.keys, found.max_difference) == (beginning.keys, beginning.max_difference)
+    assert found.attributes != beginning.attributes
+
+
+def test_a_leak_that_enters_late_is_found_in_whole_documents_alone(tools: Tools) -> None:
+    layer, tokenizer, annotator = tools
+    recipe = Recipe(name="late", model=small(positions="learned", context=16), train=TrainConfig(length=16, rows=1))
+    model, break_at = random_model(recipe.model, tokenizer), []
+    for whole in (True, False):
+        config = replace(SMALL, pieces=16, whole=whole)
+        documents = {}
+        for name, columns in drawn(layer.splits["train"], config).items():
+            late = np.arange(len(columns["pieces"])) >= 40  # from there on a piece is told the tag of its whole word
+            documents[name] = {
+                **columns,
+                "input_tag": np.where(late, columns["key_tag"], columns["input_tag"]).astype(np.uint8),
+            }
+        break_at.append(certify(model, recipe, tokenizer, annotator, documents, pieces=16).first_break)
+    assert break_at[1] is None
+    assert break_at[0] is not None
+    assert break_at[0].what == "attributes"
+    assert break_at[0].piece >= 40
+
+
 def test_a_leaky_recipe_is_not(tools: Tools) -> None:
     found = certified(tools, Recipe(name="tags-leaky", leaky=True, model=small()))
     assert not found.certified

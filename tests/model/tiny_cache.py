@@ -24,12 +24,13 @@ STORIES = (
 )
 
 
-def write_cache(folder: Path, texts: dict[str, Sequence[str]] | None = None, block: int = 32) -> Path:
-    """texts: by split; by default four stories to train on and one each to validate and test."""
+def write_cache(folder: Path, texts: dict[str, Sequence[str]] | None = None, block: int = 32, size: int = 320) -> Path:
+    """texts: by split; by default four stories to train on and one each to validate and test. size: pieces of its
+    tokenizer."""
     texts = texts or {"train": STORIES[:4], "validation": STORIES[4:5], "test": STORIES[5:]}
     cache = Cache.create(folder, shards=2)
     tokenizer_file = folder / "tokenizer.json"
-    tokenizer_file.write_text(small_tokenizer(), encoding="utf-8")
+    tokenizer_file.write_text(small_tokenizer(size), encoding="utf-8")
     tokenizer = Tokenizer.load(tokenizer_file)
     annotator = PrefixAnnotator.load(None, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
     layer = f"pieces/tokenizer={tokenizer.digest},annotator={annotator.digest}"
@@ -62,15 +63,15 @@ def document_rows(
     return rows
 
 
-def small_tokenizer() -> str:
-    """JSON of a byte-level BPE of 320 pieces, with the shipped tokenizer's specials."""
+def small_tokenizer(size: int = 320) -> str:
+    """JSON of a byte-level BPE of so many pieces, with the shipped tokenizer's specials."""
     model = HFTokenizer(models.BPE())
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
     specials = ["<|begin|>", "<|end|>", "<|pad|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+        vocab_size=size, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
     )
     model.train_from_iterator(STORIES, trainer)
     return model.to_str()

@@ -1,6 +1,7 @@
 """The compatibility score against its formula, pair by pair."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,11 +59,23 @@ def test_who_fits_whom() -> None:
     assert block[3].tolist() == [0] * 5
 
 
-def test_selection_says_no_only_where_every_slot_does() -> None:
-    words = annotate(words_of("Stones=stone/NOUN/2/nsubj amuse/VERB/0/root kings=king/NOUN/2/obj"))
-    block = score_block(score_columns(words), np.array([1]), np.array([0, 2]))
-    assert block.tolist() == [[score_slow(words, 1, 0), score_slow(words, 1, 2)]]
-    assert block[0, 1] == 1
+@pytest.mark.parametrize(
+    ("verb", "noun", "fits"),
+    [
+        ("shout", "king", 1),  # both of its slots ask for somebody
+        ("shout", "stone", -1),  # and both refuse a thing
+        ("amuse", "king", 1),  # who is amused is somebody
+        ("amuse", "stone", 0),  # refused there, but whatever amuses may be anything
+        ("boil", "stone", 1),  # refused as who boils, wanted as what is boiled
+        ("boil", "idea", -1),  # refused as both
+        ("frob", "king", 0),  # no verb of VerbNet
+    ],
+)
+def test_selection_says_no_only_where_every_slot_does(verb: str, noun: str, fits: int) -> None:
+    words = annotate(words_of(f"{noun}/NOUN/2/nsubj {verb}/VERB/0/root"))
+    block = score_block(score_columns(words), np.arange(2), np.arange(2))
+    assert block[1, 0] == block[0, 1] == fits, "whichever of the two is the query"
+    assert score_slow(words, 1, 0) == score_slow(words, 0, 1) == fits
 
 
 def test_no_words_have_no_scores() -> None:

@@ -226,3 +226,24 @@ def test_no_pair_is_both_a_bond_and_blocked(texts: list) -> None:  # type: ignor
     assert not cut_pairs & kept
     most = np.bincount([query for query, _ in cut_pairs] or [0]).max()
     assert most <= BondConfig().blocked_cap
+
+
+def test_what_closed_arcs_forbid() -> None:
+    words = annotate(words_of(
+        "Mary/PROPN/2/nsubj saw=see/VERB/0/root her/PRON/2/obj",
+        "Stones=stone/NOUN/2/nsubj judge/VERB/0/root kings=king/NOUN/2/obj",
+    ))  # fmt: skip
+    bonds = bonds_of(words, replace(CAUSAL, kinds=("blocked",)))
+    found = {(query, key): rule for query, key, rule in named(words, bonds)}
+    assert found["her", "Mary"] == "principle B: her"
+    assert found["judge", "Stones"].startswith("refuses: ")
+    assert ("kings", "judge") not in found
+
+
+@given(documents(named=False))
+@settings(max_examples=60, deadline=None)
+def test_nor_is_any_by_closed_arcs(texts: list) -> None:  # type: ignore[type-arg]
+    words = annotate(words_of_cells(texts))
+    cut_pairs = {row[:2] for row in rows(bonds_of(words, replace(CAUSAL, kinds=("blocked",))))}
+    kept = {row[:2] for row in rows(bonds_of(words, replace(CAUSAL, kinds=("role", "binding"))))}
+    assert not cut_pairs & kept

@@ -10,10 +10,11 @@ from flows.cli_bonds import reuse_words
 from pipeline.bonds import BondConfig
 from pipeline.bonds.modes import mode_config
 from pipeline.cache.layout import Cache
+from pipeline.cache.made import config_of
 from pipeline.cache.read import read_bonds
 from pipeline.cache.verify import verify
 from pipeline.errors import Failure
-from pipeline.rebond import config_of, kinds_where, rebond
+from pipeline.rebond import kinds_where, rebond
 from pipeline.records import KINDS, Bonds
 from pipeline.stages import Done
 from tests.flows.test_cli import valency

@@ -1,0 +1,74 @@
+"""What grammar adds to the scores of pairs that a view allows, weighed by what each head has learnt.
+
+scores        the compatibility of the two words (pipeline.compatibility), times a weight a head, which begins at 1
+kind_bias     a number a head and kind of bond, for pairs that such a bond joins; begins at 0
+kind_gates    log sigmoid of a number a head and kind: the weight of such pairs is multiplied by a gate between 0 and 1,
+              which begins nearly open; a gate that shuts says that the head has no use for the kind
+
+A pair joined by several kinds gets the sum. Letters: B rows, N pieces, H heads, K kinds of bond.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.context import Context
+from model.facts import scores
+from model.masks import listed
+from pipeline.records import KINDS
+
+if TYPE_CHECKING:
+    from model.config import ModelConfig
+
+OPEN = 4.0
+"""Where gates begin: sigmoid(4) is 0.98, and the gradient there is still 0.018."""
+
+SCORES, JOINED = "scores of pairs", "kinds that join pairs"
+"""Names under which a context keeps what all layers share."""
+
+
+class Terms(nn.Module):
+    """The learned terms of one layer; falsy if the recipe asks for none."""
+
+    def __init__(self, config: "ModelConfig") -> None:
+        super().__init__()
+        kinds = config.heads, len(KINDS)
+        self.score_weight = nn.Parameter(torch.ones(config.heads)) if config.scores else None
+        self.kind_bias = nn.Parameter(torch.zeros(kinds)) if config.kind_bias else None
+        self.kind_gate = nn.Parameter(torch.full(kinds, OPEN)) if config.kind_gates else None
+
+    def __bool__(self) -> bool:
+        return self.score_weight is not None or self.of_kinds() is not None
+
+    def of_kinds(self) -> Tensor | None:
+        """[H,K]: what is added for a bond of each kind."""
+        gate = None if self.kind_gate is None else functional.logsigmoid(self.kind_gate)
+        if self.kind_bias is None or gate is None:
+            return gate if self.kind_bias is None else self.kind_bias
+        return self.kind_bias + gate
+
+    def gates(self) -> Tensor | None:
+        """[H,K] between 0 and 1: what each kind is worth to each head."""
+        return None if self.kind_gate is None else self.kind_gate.detach().sigmoid()
+
+    def prepare(self, context: Context, dtype: torch.dtype) -> Context:
+        """The context with what the terms of all layers share."""
+        made = dict(context.biases)
+        if self.score_weight is not None and SCORES not in made:
+            made[SCORES] = scores(context).to(dtype)
+        if self.of_kinds() is not None and JOINED not in made:
+            made[JOINED] = torch.stack([listed(context, (kind,)) for kind in range(len(KINDS))], dim=1).to(dtype)
+        return context._replace(biases=made)
+
+    def forward(self, context: Context) -> Tensor:
+        """[B,H,N,N], of a prepared context: what is added to the scores of queries (rows). O(N*N)."""
+        total = torch.zeros((), device=context.document.device)
+        if self.score_weight is not None:
+            total = self.score_weight[:, None, None].to(context.biases[SCORES]) * context.biases[SCORES][:, None]
+        of_kinds = self.of_kinds()
+        if of_kinds is not None:
+            joined_BKNN = context.biases[JOINED]
+            total = total + torch.einsum("hk,bkqs->bhqs", of_kinds.to(joined_BKNN), joined_BKNN)
+        return total
