@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.bond_reader import Bonded, BondReader
 from model.columns import SPLITS, read_layer
 from model.config import Recipe
 from model.evaluate.suites import SUITES, check_data
@@ -38,7 +39,12 @@ def evaluate_run(
     if on in SUITES:
         check_data(on, data)
     text, recipe = text_model(run, device)
-    about = {"run": run.name, "on": on, "leaky": recipe.leaky, "control": recipe.control}
+    about = {"run": run.name, "on": on, "leaky": recipe.leaky, "control": recipe.control, "objective": text.objective}
+    if on not in SUITES and text.objective != "causal":
+        raise ValueError(
+            f"{run} reads both ways, so that what it says of pieces is no length of a text; evaluate it on "
+            f"{', '.join(SUITES)}"
+        )
     if on in SPLITS:
         return about | _of_split(run, recipe, cache, text, on)
     if recipe.control != "none":
@@ -59,9 +65,10 @@ def text_model(run: Path, device: str = "cpu") -> tuple[TextModel, Recipe]:
     text = TextModel(
         model=model.to(device),
         tokenizer=tokenizer,
-        annotator=annotator,
+        annotator=Bonded(annotator, BondReader.load(tokenizer)) if recipe.model.reads_words() else annotator,
         length=recipe.train.length,
         leaky=recipe.leaky,
+        objective=recipe.model.objective,
         device=device,
     )
     return text, recipe

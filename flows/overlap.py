@@ -65,6 +65,8 @@ def overlap(
     is not there, has no bonds or nothing held out, or a layer has no softmax weights.
     """
     text, recipe = text_model(run)
+    if recipe.model.objective != "causal":
+        raise ValueError(f"{run} reads both ways; overlap is of models in which the later word looks back")
     folder = cache_of(run, cache)
     layer, result = read_layer(folder), load_result(run)
     assert result is not None  # load_run has seen it
@@ -116,7 +118,7 @@ def document_sums(
     seed: int,
 ) -> dict[str, Floats]:
     """[K,S,V,5,X] by model: the sums of model.evaluate.overlap over the rows of one document."""
-    one = _one_document(split, number)
+    one = split.document(number)
     of_piece = words_of_pieces(text.tokenizer, document.text, document.words)
     found: dict[str, Floats] = {}
     for document_BN, position_BN in evaluation_places(one, rows=1, length=text.length):
@@ -136,16 +138,6 @@ def row_words(document: Bonded, of_piece: Rows, kinds: Sequence[str], seed: int)
         of_piece=np.where(of_piece >= 0, of_piece - first, stop - first),
         punctuation=document.words.upos[first:stop] == UPOS.index("PUNCT"),
         pairs=list(pairs_of_row(document, first, stop, kinds, seed).values()),
-    )
-
-
-def _one_document(split: Split, number: int) -> Split:
-    begin, end = split.offset[number : number + 2].tolist()
-    return Split(
-        documents=split.documents[number : number + 1],
-        offset=np.array([0, end - begin]),
-        bytes=split.bytes[number : number + 1],
-        columns={name: column[begin:end] for name, column in split.columns.items()},
     )
 
 

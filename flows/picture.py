@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from flows.evaluate import text_model
 from flows.overlap_pairs import words_of_pieces
-from flows.pictures.attention import Looked, all_heads, beside_bonds, heads_by_kinds
+from flows.pictures.attention import Looked, all_heads, beside_bonds, by_kinds, heads_by_kinds
 from flows.pictures.curves import learning_curves
 from flows.pictures.page import Shown, write_page
+from model.attention.views import ViewsAttention
 from model.batches import read_places
 from model.evaluate.overlap import pairs_of_bonds, word_weights
 from model.evaluate.overlap_weights import attention_weights
-from model.run import read_curve
+from model.run import load_result, load_run, read_curve
 from pipeline.annotate import annotate
 from pipeline.bonds import BondConfig, bonds_of
 from pipeline.corpus import Document
@@ -60,6 +61,16 @@ def picture(runs: Sequence[Path], text: str | None, out: Path) -> list[Path]:
                 figure=heads_by_kinds(seen),
             ),
         ]  # fmt: skip
+    if (opened := gates_of(runs[0])) is not None:
+        shown.append(
+            Shown(
+                name="gates",
+                title="Gates",
+                caption="What each kind of bond is worth to each head, as training left it: the weight of a pair that "
+                "such a bond joins is multiplied by its gate. 1 is open.",
+                figure=by_kinds(opened, KINDS, "gate", 1.0),
+            )
+        )
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run) for run in runs]
@@ -76,6 +87,16 @@ def picture(runs: Sequence[Path], text: str | None, out: Path) -> list[Path]:
     )
     lead = f"“{' '.join(text.split())}” as {names[0]} reads it." if text else "What training did."
     return write_page(out, f"Inside {names[0]}", lead, shown, command=command())
+
+
+def gates_of(run: Path) -> NDArray[np.float64] | None:
+    """[layers, heads, kinds] between 0 and 1; None for a run without gates, or that is not finished."""
+    if load_result(run) is None:
+        return None
+    attentions = [layer.attention for layer in load_run(run)[0].layers]
+    gates = [each.terms.gates() if isinstance(each, ViewsAttention) else None for each in attentions]
+    known = [each.double().numpy() for each in gates if each is not None]
+    return np.stack(known) if len(known) == len(gates) else None
 
 
 def parsed(text: str) -> tuple[Words, Bonds]:

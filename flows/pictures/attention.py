@@ -96,19 +96,23 @@ def all_heads(looked: Looked) -> Figure:
 
 def heads_by_kinds(looked: Looked) -> Figure:
     """Rows: heads, layer by layer; columns: kinds of bond."""
-    masses = looked.masses()
-    layers, heads, kinds = masses.shape
+    return by_kinds(looked.masses(), list(looked.pairs), "attention given to bonds of the kind")
+
+
+def by_kinds(values: Floats, kinds: Sequence[str], label: str, most: float | None = None) -> Figure:
+    """A number [layers, heads, kinds] for each head and kind, from 0 to `most` (None: the largest)."""
+    layers, heads, count = values.shape
     with mpl.rc_context(STYLE | {"font.size": 8}):
-        figure = Figure(figsize=(1.9 + 0.75 * kinds, 0.9 + 0.2 * layers * heads), layout="constrained")
+        figure = Figure(figsize=(1.9 + 0.75 * count, 0.9 + 0.2 * layers * heads), layout="constrained")
         plot = figure.add_subplot()
-        image = plot.imshow(masses.reshape(-1, kinds), cmap="viridis", vmin=0, aspect="auto")
-        plot.set_xticks(range(kinds), list(looked.pairs), rotation=30, ha="right")
+        image = plot.imshow(values.reshape(-1, count), cmap="viridis", vmin=0, vmax=most, aspect="auto")
+        plot.set_xticks(range(count), kinds, rotation=30, ha="right")
         plot.set_yticks(range(layers * heads), [f"{layer}.{head}" for layer, head in np.ndindex(layers, heads)])
         plot.set_ylabel("layer.head")
         plot.tick_params(length=0)
         for edge in range(1, layers):
             plot.axhline(edge * heads - 0.5, color="#fff", linewidth=1.5)
-        figure.colorbar(image, ax=plot, label="attention given to bonds of the kind")
+        figure.colorbar(image, ax=plot, label=label)
         return figure
 
 

@@ -21,11 +21,11 @@ def attention_weights(model: Decoder, ids_BN: Tensor, context: Context) -> list[
     computed from that once more, by its own queries, keys and views. O(N*N) memory a layer and head: for rows, not for
     long documents. Errors: ValueError if a layer's mechanism has no softmax weights.
     """
-    given: list[tuple[ViewsAttention, Tensor]] = []
+    given: list[tuple[ViewsAttention, Tensor, Context]] = []
 
     def catch(module: nn.Module, args: tuple[Any, ...]) -> None:
         assert isinstance(module, ViewsAttention)
-        given.append((module, args[0]))
+        given.append((module, args[0], args[1]))
 
     hooks = []
     try:
@@ -38,14 +38,14 @@ def attention_weights(model: Decoder, ids_BN: Tensor, context: Context) -> list[
             hooks.append(layer.attention.register_forward_pre_hook(catch))
         with torch.no_grad():
             model.hidden(ids_BN, context)
-            return [weights_of(attention, x_BNM, context) for attention, x_BNM in given]
+            return [weights_of(*each) for each in given]
     finally:
         for hook in hooks:
             hook.remove()
 
 
 def weights_of(attention: ViewsAttention, x_BNM: Tensor, context: Context) -> Tensor:
-    """[B,H,N,N] of one layer, from what it is given."""
+    """[B,H,N,N] of one layer, from what it is given: views, distances and learned terms added to the scores."""
     N, M = x_BNM.shape[1:]
     width = M // len(attention.views)
     turn = turn_of(N, width, x_BNM.device, x_BNM.dtype) if attention.positions == "rotary" else None
@@ -54,4 +54,6 @@ def weights_of(attention: ViewsAttention, x_BNM: Tensor, context: Context) -> Te
     k_BHND = k_BHND.repeat_interleave(q_BHND.shape[1] // k_BHND.shape[1], dim=1)
     scores_BHNN = q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5
     bias_BHNN = view_bias(attention.views, attention.slopes, context, x_BNM.dtype)
+    if attention.terms:
+        bias_BHNN = bias_BHNN + attention.terms(attention.prepare(context))
     return torch.softmax(scores_BHNN + bias_BHNN, dim=-1)

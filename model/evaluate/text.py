@@ -28,13 +28,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from model.batches import NO_TARGET, Batch, evaluation_places, gather
+from model.batches import NO_TARGET, Batch, evaluation_places, gather, read_places
 from model.columns import ATTRIBUTES, Split, split_of
 from model.context import NO_TAG
 from model.evaluate.intervals import ratio_interval
+from model.evaluate.leak import Annotator, known_of
+from model.masked import mask_piece
 from model.transformer import Decoder
+from model.whole import whole_split
 from pipeline.pieces import Tokenizer
-from pipeline.prefix import Attributes, PrefixAnnotator
+from pipeline.prefix import Attributes
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int32]
@@ -52,13 +55,14 @@ class TextModel:
     model: Decoder
     """In evaluation mode."""
     tokenizer: Tokenizer
-    annotator: PrefixAnnotator
+    annotator: Annotator
+    """With bonds (model.bond_reader.Bonded) if the model reads them."""
     length: int
     """Pieces of a row, as in training."""
     leaky: bool = False
     """Whether every piece is told the tag of its whole word, as the recipe wants it."""
     objective: str = "causal"
-    """A name in NATS: how the model says how likely a piece is."""
+    """As in the model's configuration; what is no name in NATS says nothing of how likely a text is."""
     device: str = "cpu"
 
     def ids(self, text: str) -> Ids:
@@ -67,14 +71,23 @@ class TextModel:
 
     def split(self, documents: Sequence[Ids]) -> Split:
         """Documents, annotated, under their numbers as names."""
-        annotated = annotate_all(self.annotator, documents)
-        split = split_of({str(number): pair for number, pair in enumerate(zip(documents, annotated, strict=True))})
+        annotated = annotate_all(self.annotator, documents, self.tokenizer.begin)
+        known = [known_of(self.annotator, ids) for ids in documents] if self.model.config.reads_words() else []
+        split = split_of(
+            {str(number): pair for number, pair in enumerate(zip(documents, annotated, strict=True))},
+            [each for each in known if each is not None],
+        )
+        if self.objective != "causal":
+            return whole_split(split)
         return split.with_whole_word_tags() if self.leaky else split
 
     def nats(self, documents: Sequence[Ids]) -> list[Floats]:
         """Of each document [N - 1]: the nats of every piece after the first. Errors: ValueError for its objective."""
         if self.objective not in NATS:
-            raise ValueError(f"no text is scored under the objective {self.objective!r} yet; {', '.join(NATS)} are")
+            raise ValueError(
+                f"a model of the objective {self.objective!r} does not say how likely a text is; give a run of "
+                f"{' or '.join(NATS)}"
+            )
         return NATS[self.objective](self, documents)
 
     def means(self, documents: Sequence[Ids]) -> Floats:
@@ -89,12 +102,15 @@ class TextModel:
         return total / np.maximum(split.pieces() - 1, 1)[:, None]
 
 
-def annotate_all(annotator: PrefixAnnotator, documents: Sequence[Ids]) -> list[Attributes]:
+def annotate_all(annotator: Annotator, documents: Sequence[Ids], begin_piece: int) -> list[Attributes]:
     """What `annotator.annotate` says of each document, many documents in a call.
 
     A document's begin ends whatever stood before it, so that documents in a row disturb one another nowhere but in
-    pieces before a document's first word, which know of no sentence and no tag and are set right here.
+    pieces before a document's first word, which know of no sentence and no tag and are set right here. Documents
+    without a begin, as crops are, are annotated one by one.
     """
+    if not all(len(ids) and ids[0] == begin_piece for ids in documents):
+        return [annotator.annotate(ids) for ids in documents]
     found: list[Attributes] = []
     sizes = np.array([len(each) for each in documents])
     parts = np.split(np.arange(len(documents)), np.flatnonzero(np.diff(np.cumsum(sizes) // TOGETHER)) + 1)
@@ -145,7 +161,40 @@ def place_nats(logits_BNV: Tensor, targets_BN: Tensor) -> Tensor:
     return nats.view(targets_BN.shape)
 
 
-NATS: dict[str, Callable[[TextModel, Sequence[Ids]], list[Floats]]] = {"causal": causal_nats}
+def masked_nats(text: TextModel, documents: Sequence[Ids]) -> list[Floats]:
+    """Nats of each piece given all others, each hidden by itself (pseudo-log-likelihood, Salazar et al. 2020).
+
+    0 for the end. Their sum ranks texts; it is the length of no code. Cost: a text of N pieces is read N times.
+    """
+    hidden, tokenizer = mask_piece(text.tokenizer), text.tokenizer
+    found = [np.zeros(len(ids) - 1) for ids in documents]
+    for ids, nats in zip(documents, found, strict=True):
+        for first in range(0, len(ids) - 1, text.length):
+            crop = ids[first : min(first + text.length, len(ids) - 1)]
+            asked = np.flatnonzero((crop != tokenizer.begin) & (crop != tokenizer.end))
+            for some in np.split(asked, range(max(1, PLACES // len(crop)), len(asked), max(1, PLACES // len(crop)))):
+                if len(some):
+                    nats[first + some - 1] = _hidden_nats(text, crop, some, hidden)
+    return found
+
+
+def _hidden_nats(text: TextModel, crop: Ids, asked: NDArray[np.int64], hidden: int) -> Floats:
+    """[A]: nats of the pieces at these places of a crop, of which each row hides one."""
+    seen_AN = np.repeat(crop[None], len(asked), axis=0)
+    seen_AN[np.arange(len(asked)), asked] = hidden
+    # Annotated after hiding, so that no attribute knows what is hidden (law 1); the end closes the last word.
+    split = text.split([np.append(row, text.tokenizer.end).astype(np.int32) for row in seen_AN])
+    row_AN = np.repeat(np.arange(len(asked))[:, None], len(crop), axis=1)
+    ids, context = read_places(split, row_AN, np.repeat(np.arange(len(crop))[None], len(asked), axis=0))
+    targets_AN = np.full(seen_AN.shape, NO_TARGET, np.int64)
+    targets_AN[np.arange(len(asked)), asked] = crop[asked]
+    batch = Batch(ids, torch.from_numpy(targets_AN), context).to(text.device)
+    with torch.no_grad():
+        nats_AN = place_nats(text.model(batch.ids, batch.context), batch.targets)
+    return nats_AN.sum(1).double().cpu().numpy()
+
+
+NATS: dict[str, Callable[[TextModel, Sequence[Ids]], list[Floats]]] = {"causal": causal_nats, "masked": masked_nats}
 """By objective: what says the nats of pieces. It is handed bare ids, never attributes: one that masks pieces annotates
 what is left after masking, so that nothing of a hidden piece can reach the model (law 1, masked objectives)."""
 

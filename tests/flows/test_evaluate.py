@@ -10,7 +10,7 @@ import pytest
 
 from flows.evaluate import evaluate_run
 from flows.overlap_pairs import SOURCES, Bonded, earlier_keys, looking_back, pairs_of_row, words_of_pieces
-from flows.picture import picture
+from flows.picture import gates_of, picture
 from flows.pictures.attention import Looked, all_heads, beside_bonds, heads_by_kinds
 from flows.pictures.overlap import heat_maps, interval
 from flows.pictures.page import Shown, Table, write_page
@@ -18,8 +18,10 @@ from flows.profile import profile_run, tables
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.run import load_result
 from model.train import train
+from model.transformer import Decoder
 from pipeline.bonds import BondConfig, bonds_of
 from pipeline.pieces import Tokenizer
+from pipeline.records import KINDS
 from tests.flows.test_cli import valency
 from tests.model.test_suites import write_blimp, write_gap
 from tests.model.tiny_cache import STORIES, write_cache
@@ -177,6 +179,18 @@ def test_learning_curves_of_runs_stand_side_by_side(run: Path, tmp_path: Path) -
     assert [file.suffix for file in files] == [".html", ".svg", ".png"]
     with pytest.raises(ValueError, match="no curve"):
         picture([tmp_path], None, tmp_path / "curves.html")
+
+
+def test_gates_of_a_run_are_drawn_where_it_has_any(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gates_of(run) is None
+    config = ModelConfig(layers=2, dim=16, heads=2, kind_gates=True)
+    gated = Decoder(config, 40)
+    monkeypatch.setattr("flows.picture.load_run", lambda _: (gated, None))
+    found = gates_of(run)
+    assert found is not None
+    assert found.shape == (2, 2, len(KINDS))
+    assert np.allclose(found, 1 / (1 + np.exp(-4.0)))
+    assert "page-gates.png" in {file.name for file in picture([run], None, tmp_path / "page.html")}
 
 
 def test_intervals_are_said_in_words() -> None:

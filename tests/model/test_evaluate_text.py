@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.batches import gather
+from model.batches import gather, read_places
+from model.bond_reader import Bonded, BondReader
 from model.columns import ATTRIBUTES
 from model.evaluate.perplexity import evaluate
-from model.evaluate.text import Counted, TextModel, annotate_all, counted, place_nats, split_nats, text_scores
+from model.evaluate.text import Counted, annotate_all, counted, place_nats, split_nats, text_scores
+from model.masked import mask_piece
+from model.whole import reread
 from tests.model.readers import text_model
 from tests.model.tiny_cache import STORIES
 
@@ -65,7 +68,7 @@ def hostile(count: int) -> list[str]:
 def test_documents_annotated_together_are_annotated_as_each_alone() -> None:
     text = text_model()
     documents = [text.ids(each) for each in ["", *hostile(150), *STORIES]]
-    together = annotate_all(text.annotator, documents)
+    together = annotate_all(text.annotator, documents, text.tokenizer.begin)
     assert len(together) == len(documents)
     for ids, found in zip(documents, together, strict=True):
         alone = text.annotator.annotate(ids)
@@ -74,12 +77,20 @@ def test_documents_annotated_together_are_annotated_as_each_alone() -> None:
             assert getattr(found, name).dtype == getattr(alone, name).dtype
 
 
+def test_crops_without_a_begin_are_annotated_alone() -> None:
+    text = text_model()
+    crops = [text.ids(each)[cut:] for each in STORIES for cut in (3, 8)]
+    for ids, found in zip(crops, annotate_all(text.annotator, crops, text.tokenizer.begin), strict=True):
+        alone = text.annotator.annotate(ids)
+        assert all(np.array_equal(getattr(found, name), getattr(alone, name)) for name in ATTRIBUTES)
+
+
 def test_documents_in_parts_are_annotated_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     text = text_model()
     documents = [text.ids(each) for each in STORIES]
-    whole = annotate_all(text.annotator, documents)
+    whole = annotate_all(text.annotator, documents, text.tokenizer.begin)
     monkeypatch.setattr("model.evaluate.text.TOGETHER", 40)
-    for one, other in zip(annotate_all(text.annotator, documents), whole, strict=True):
+    for one, other in zip(annotate_all(text.annotator, documents, text.tokenizer.begin), whole, strict=True):
         assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ATTRIBUTES)
 
 
@@ -148,20 +159,59 @@ def test_means_are_of_the_hidden_states_of_every_piece_but_the_end() -> None:
         np.testing.assert_allclose(torch.cat(hidden).mean(0).numpy(), mean, rtol=1e-9)
 
 
-def test_another_objective_scores_by_its_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is handed bare ids: attributes are made after masking, or law 1's second half would be lost."""
-    masked = replace(text_model(), objective="masked")
-    with pytest.raises(ValueError, match="'masked'"):
-        masked.nats([masked.ids("A cat.")])
-    handed = []
+def test_masked_nats_are_of_one_hidden_piece_at_a_time() -> None:
+    """The slow twin: each piece hidden by itself, the rest annotated by `reread`."""
+    text = text_model(objective="masked")
+    ids = text.ids(STORIES[1])[:40]
+    ids = np.append(ids, text.tokenizer.end).astype(np.int32)
+    [found] = text.nats([ids])
+    assert len(found) == len(ids) - 1
+    for place in (1, 7, text.length - 1, text.length, 30):
+        first = place // text.length * text.length
+        crop = ids[first : min(first + text.length, len(ids) - 1)].astype(np.int64)[None]
+        seen = crop.copy()
+        seen[0, place - first] = mask_piece(text.tokenizer)
+        nothing = torch.full((1, crop.shape[1]), -100)
+        bare = text.split([ids])
+        blank = gather(bare, np.zeros_like(crop), np.arange(crop.shape[1])[None])._replace(targets=nothing)
+        batch = reread(blank, seen, text.annotator, text.tokenizer.end)
+        with torch.no_grad():
+            logits = text.model(batch.ids, batch.context)[0, place - first]
+        assert found[place - 1] == pytest.approx(-float(logits.log_softmax(-1)[ids[place]]), rel=1e-9)
 
-    def score(text: TextModel, documents: list[np.ndarray]) -> list[np.ndarray]:
-        handed.append((text, documents))
-        return [np.zeros(len(ids) - 1) for ids in documents]
 
-    monkeypatch.setitem(__import__("model.evaluate.text", fromlist=["NATS"]).NATS, "masked", score)
-    assert [len(each) for each in masked.nats([masked.ids("A cat.")])] == [len(masked.ids("A cat.")) - 1]
-    assert handed[0][0] is masked
+def test_what_is_hidden_moves_no_score_of_another_piece() -> None:
+    """Law 1, second half: a hidden piece's nats are read off a distribution that it has no part in."""
+    text = text_model(objective="masked")
+    ids, place = text.ids("The cat sat on the mat."), 5
+    other = ids.copy()
+    other[place] = text.ids(" bird")[1]
+    seen = []
+    for each in (ids, other):
+        hidden = each.copy()
+        hidden[place] = mask_piece(text.tokenizer)
+        batch_ids, context = read_places(text.split([hidden]), np.zeros((1, len(ids) - 1), np.int64),
+                                         np.arange(len(ids) - 1)[None])  # fmt: skip
+        seen.append(text.model(batch_ids, context)[0, place].log_softmax(-1))
+    assert torch.equal(seen[0], seen[1])
+    for each, logs in zip((ids, other), seen, strict=True):
+        assert text.nats([each])[0][place - 1] == pytest.approx(-float(logs[each[place]].detach()), rel=1e-9)
+
+
+def test_views_through_bonds_read_new_text() -> None:
+    text = text_model(views=("bonds", "dense"))
+    bonded = replace(text, annotator=Bonded(text.annotator, BondReader.load(text.tokenizer)))
+    documents = [text.ids(each) for each in STORIES[:2]]
+    found = bonded.nats(documents)
+    np.testing.assert_allclose(bonded.nats(documents[1:])[0], found[1], rtol=1e-9)
+    with pytest.raises(ValueError, match="bonds"):
+        text.nats(documents)
+
+
+def test_a_model_of_classes_does_not_say_how_likely_a_text_is() -> None:
+    text = replace(text_model(), objective="classify")
+    with pytest.raises(ValueError, match="give a run of causal or masked"):
+        text.nats([text.ids("A cat.")])
 
 
 def test_nats_are_those_of_the_target_and_none_at_padding() -> None:

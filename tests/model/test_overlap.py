@@ -26,8 +26,10 @@ from model.transformer import Decoder
 from tests.model.toy import VOCABULARY, toy_context, with_toy_bonds
 
 
-def decoder(views: tuple[str, ...], positions: str) -> Decoder:
-    config = ModelConfig(layers=2, dim=16, heads=4, views=views, positions=positions, context=32)
+def decoder(views: tuple[str, ...], positions: str, terms: bool = False) -> Decoder:
+    config = ModelConfig(
+        layers=2, dim=16, heads=4, views=views, positions=positions, context=32, kind_bias=terms, kind_gates=terms
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Decoder(config, VOCABULARY).double().eval()
@@ -59,6 +61,25 @@ def test_weights_are_those_that_the_kernel_mixes_by(views: tuple[str, ...], posi
         q, k, v = attention.heads(x, turn)
         bias = view_bias(attention.views, attention.slopes, context, x.dtype)
         torch.testing.assert_close(found @ v, attend(q, k, v, bias))
+
+
+def test_weights_hold_what_heads_have_learnt_of_kinds() -> None:
+    model = decoder(("dense", "sentence"), "rotary", terms=True)
+    ids, context = toy_context([[12]])
+    context = with_toy_bonds(context)
+    for layer in model.layers:
+        torch.nn.init.normal_(layer.attention.terms.kind_bias)  # type: ignore[attr-defined]
+    caught: list[tuple[Tensor, Tensor]] = []
+    hooks = [
+        layer.attention.register_forward_hook(lambda module, args, out: caught.append((args[0], out)))  # type: ignore[attr-defined]
+        for layer in model.layers
+    ]
+    weights = attention_weights(model, ids, context)
+    for hook in hooks:
+        hook.remove()
+    for layer, found, (x, out) in zip(model.layers, weights, caught, strict=True):
+        _, _, v = layer.attention.heads(x, None)  # type: ignore[attr-defined]
+        torch.testing.assert_close(layer.attention.out((found @ v).transpose(1, 2).reshape(x.shape)), out)  # type: ignore[attr-defined]
 
 
 def test_the_last_layers_weights_lead_to_the_models_own_logits() -> None:
