@@ -46,6 +46,9 @@ HELD_OUT = ("validation", "test")
 MOST = 20_000
 """Pieces of each split that are read, unless others are asked for: 80 rows of 256."""
 
+SAME_QUERIES = ("random-keys", "same-distances")
+"""Controls that keep the queries of the bonds: others say too little of a single head."""
+
 Told = Callable[[str, int, int], None]
 Rows = NDArray[np.int64]
 
@@ -95,6 +98,7 @@ def overlap(
         "layers": recipe.model.layers,
         "views": {"heads": [str(view) for view in recipe.model.head_views()]},
         "control_seed": seed,
+        "head_controls": list(SAME_QUERIES),
         "variants": {name: list(left_out) for name, left_out in VARIANTS.items()},
         "summary": _summary((*kinds, ALL), whole),
         "best": _best((*kinds, ALL), stacked, recipe.model.heads),
@@ -191,7 +195,7 @@ def _heads(kinds: Sequence[str], whole: Mapping[str, Floats], layers: int) -> di
     shown = {name: number for number, name in enumerate(VARIANTS) if number in (0, len(VARIANTS) - 1)}
     found: dict[str, Any] = {}
     for model, sums in whole.items():
-        ratios = {control: ratio(sums, SOURCES.index(control)) for control in CONTROLS}
+        ratios = {control: ratio(sums, SOURCES.index(control)) for control in SAME_QUERIES}
         total = sums.sum(0)
         for kind, name in enumerate(kinds):
             for variant, number in shown.items():

@@ -80,7 +80,7 @@ def overlap_page(result: Mapping[str, Any]) -> tuple[list[Shown], list[Table]]:
             ),
             figure=heat_maps(result["heads"], control, variant),
         )
-        for control in ("same-distances", "random-keys")
+        for control in reversed(result["head_controls"])
     ]
     return shown, [_ratios(result, variant), _variants(result), _best(result)]
 
