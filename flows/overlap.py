@@ -40,7 +40,7 @@ from model.inputs import recipe_splits
 from model.run import load_result
 from model.transformer import Decoder
 from pipeline.cache import Cache
-from pipeline.rebond import config_of
+from pipeline.cache.made import config_of
 
 HELD_OUT = ("validation", "test")
 MOST = 20_000
