@@ -84,7 +84,8 @@ def cache_of(run: Path, cache: Path | None) -> Path:
 
 def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, name: str) -> dict[str, object]:
     folder = cache_of(run, cache)
-    layer, result = read_layer(folder), load_result(run)
+    layer = read_layer(folder, bonds=recipe.model.reads_bonds(), facts=recipe.model.reads_facts())
+    result = load_result(run)
     assert result is not None  # load_run has seen it
     if layer.digest() != result.made_from["pieces"]:
         raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")

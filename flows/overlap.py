@@ -71,7 +71,8 @@ def overlap(
     if recipe.model.objective != "causal":
         raise ValueError(f"{run} reads both ways; overlap is of models in which the later word looks back")
     folder = cache_of(run, cache)
-    layer, result = read_layer(folder), load_result(run)
+    layer = read_layer(folder, bonds=recipe.model.reads_bonds(), facts=recipe.model.reads_facts())
+    result = load_result(run)
     assert result is not None  # load_run has seen it
     if layer.digest() != result.made_from["pieces"]:
         raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")

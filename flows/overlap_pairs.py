@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from flows.report.sentence import cut
 from model.evaluate.overlap import Pairs, in_row, pairs_of_bonds
 from pipeline.bonds import BondConfig, bonds_of
+from pipeline.bonds.pairs import merge
 from pipeline.cache import Cache
 from pipeline.cache.digest import shard_of
 from pipeline.cache.read import read_bonds, read_documents_of, read_words
@@ -79,22 +80,31 @@ def looking_back(bonds: Bonds) -> Bonds:
 def pairs_of_row(document: Bonded, first: int, stop: int, kinds: Sequence[str], seed: int) -> Mapping[str, list[Pairs]]:
     """By kind, and for all of them together, the pairs of SOURCES among the words [first, stop), counted from first."""
     words, bonds = cut(document.words, document.bonds, first, stop)
-    sources = [
-        bonds,
-        earlier_keys(words, bonds, seed),
-        same_distances(words, bonds, seed),
-        other_sentence(words, bonds, seed),
-    ]
     numbers = {kind: [KINDS.index(kind)] for kind in kinds} | {ALL: [KINDS.index(kind) for kind in kinds]}
     return {
-        kind: [*(_pairs(source, codes) for source in sources), in_row(_pairs(document.permuted, codes), first, stop)]
+        kind: [
+            *(_pairs(each) for each in _drawn(words, of_kinds(bonds, codes), seed)),
+            in_row(_pairs(of_kinds(document.permuted, codes)), first, stop),
+        ]
         for kind, codes in numbers.items()
     }
 
 
-def _pairs(bonds: Bonds, kinds: Sequence[int]) -> Pairs:
+def of_kinds(bonds: Bonds, kinds: Sequence[int]) -> Bonds:
+    """The pairs that bonds of these kinds join, each once, whatever kinds join it: its controls are as many."""
     kept = np.isin(bonds.kind, kinds)
-    return pairs_of_bonds(bonds.query[kept], bonds.key[kept])
+    one = np.zeros(int(kept.sum()), np.uint8)
+    return merge([Bonds(query=bonds.query[kept], key=bonds.key[kept], kind=one, rule=bonds.rule.take(kept))])
+
+
+def _drawn(words: Words, bonds: Bonds, seed: int) -> list[Bonds]:
+    """The bonds and the controls that are drawn of them, in the order of SOURCES."""
+    made = (earlier_keys, same_distances, other_sentence)
+    return [bonds, *(control(words, bonds, seed) for control in made)]
+
+
+def _pairs(bonds: Bonds) -> Pairs:
+    return pairs_of_bonds(bonds.query, bonds.key)
 
 
 def earlier_keys(words: Words, bonds: Bonds, seed: int) -> Bonds:

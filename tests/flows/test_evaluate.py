@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from flows.evaluate import evaluate_run
+from flows.overlap import overlap
 from flows.overlap_pairs import SOURCES, Bonded, earlier_keys, looking_back, pairs_of_row, words_of_pieces
 from flows.picture import gates_of, picture
 from flows.pictures.attention import Looked, all_heads, beside_bonds, heads_by_kinds
-from flows.pictures.overlap import heat_maps, interval
+from flows.pictures.overlap import heat_maps, interval, overlap_page
 from flows.pictures.page import Shown, Table, write_page
 from flows.profile import profile_run, tables
 from model.config import ModelConfig, Recipe, TrainConfig
@@ -20,11 +21,14 @@ from model.run import load_result
 from model.train import train
 from model.transformer import Decoder
 from pipeline.bonds import BondConfig, bonds_of
+from pipeline.cache import Cache
+from pipeline.cache.read import read_documents_of
 from pipeline.pieces import Tokenizer
 from pipeline.records import KINDS
 from tests.flows.test_cli import valency
 from tests.model.test_suites import write_blimp, write_gap
 from tests.model.tiny_cache import STORIES, write_cache
+from tests.pipeline.bonded_cache import CAUSAL, make
 from tests.pipeline.sentences import words_of
 
 SENTENCES = (
@@ -196,6 +200,49 @@ def test_gates_of_a_run_are_drawn_where_it_has_any(run: Path, tmp_path: Path, mo
 def test_intervals_are_said_in_words() -> None:
     assert interval([1.234, 1.0, 1.5]) == "1.23 (1.00 to 1.50)"
     assert interval([None, None, None]) == "–"
+
+
+@pytest.fixture(scope="module")
+def bonded_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two steps on stories and letters of the sample, in a cache with causal bonds."""
+    folder = tmp_path_factory.mktemp("bonded")
+    with pytest.MonkeyPatch.context() as patch:
+        make(folder / "cache", "causal", CAUSAL, 4096, patch)
+    model = ModelConfig(layers=2, dim=32, heads=4, views=("dense", "sentence"))
+    train_config = TrainConfig(steps=2, rows=2, length=64, warmup=1)
+    train(folder / "cache", Recipe(name="bonded", model=model, train=train_config), folder / "runs" / "bonded")
+    return folder / "runs" / "bonded"
+
+
+def test_new_text_is_read_as_the_caches_is(bonded_run: Path, tmp_path: Path) -> None:
+    cache = Cache.open(bonded_run.parents[1] / "cache")
+    every = (document for shard in range(cache.shards) for document in read_documents_of(cache, shard))
+    held = [document for document in every if document.split == "test"]
+    for number, document in enumerate(held):
+        (tmp_path / "texts").mkdir(exist_ok=True)
+        (tmp_path / "texts" / f"{number}.txt").write_text(document.text, encoding="utf-8")
+    read = evaluate_run(bonded_run, str(tmp_path / "texts"), data=tmp_path)
+    split = evaluate_run(bonded_run, "test", data=tmp_path)
+    assert read["nats_per_byte"] == pytest.approx(split["nats_per_byte"], rel=1e-6)
+    assert (read["words"], read["fixed_pieces"]) == (split["words"], split["fixed_pieces"])
+
+
+def test_overlap_is_measured_and_drawn(bonded_run: Path, tmp_path: Path) -> None:
+    found = overlap(bonded_run, most=300)
+    kinds = {row["kind"] for row in found["summary"]}
+    assert {"dependency", "all kinds"} <= kinds
+    assert {row["model"] for row in found["summary"]} == {"trained", "untrained"}
+    row = next(row for row in found["summary"] if row["kind"] == "all kinds" and row["variant"] == "everything")
+    assert row["pairs"] > 50
+    for each in found["summary"]:
+        if each["variant"] == "everything" and each["pairs"]:  # a control for every pair, in the row as well
+            assert each["density"]["random-keys"] == each["density"]["same-distances"] == 1.0
+    assert 0 < row["mass"]["bonds"] < 1
+    assert len(found["heads"]["trained"]["dependency"]["everything"]["mass"]) == 2  # layers
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert overlap(bonded_run, most=300) == found
+    shown, tables_shown = overlap_page(found)
+    assert len(write_page(tmp_path / "o.html", "t", "l", shown, tables_shown)) == 5
 
 
 @pytest.mark.slow  # preprocesses and parses the sample
