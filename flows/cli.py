@@ -13,6 +13,7 @@ from flows.cli_bench import bench
 from flows.cli_bonds import control, leak_note
 from flows.cli_cache import certify, doctor, leaktest, repair
 from flows.cli_corpus import corpus
+from flows.cli_evaluate import evaluate, overlap, picture, profile
 from flows.cli_export import export
 from flows.cli_fit import fit
 from flows.cli_generate import generate
@@ -37,6 +38,10 @@ app.command()(leaktest)
 app.command()(certify)
 app.command()(export)
 app.command()(generate)
+app.command()(evaluate)
+app.command()(overlap)
+app.command()(picture)
+app.command()(profile)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[

@@ -24,6 +24,8 @@ class Case:
     pronoun: tuple[int, int]
     antecedents: tuple[tuple[int, int], ...]
     """Empty if it stands for neither name."""
+    names: tuple[tuple[int, int], tuple[int, int]]
+    """The two names that it may stand for."""
 
 
 def read_gap(path: Path) -> list[Case]:
@@ -41,7 +43,8 @@ def _case(row: dict[str, str]) -> Case:
         return begin, begin + len(row[name])
 
     document = Document(id=row["ID"], source="gap", split="test", language="en", text=row["Text"])
-    return Case(document, span("Pronoun"), tuple(span(name) for name in "AB" if row[f"{name}-coref"] == "TRUE"))
+    true = tuple(span(name) for name in "AB" if row[f"{name}-coref"] == "TRUE")
+    return Case(document, span("Pronoun"), true, (span("A"), span("B")))
 
 
 def rows_of(words: Words, cases: Sequence[Case]) -> list[tuple[list[int], list[int]]]:
