@@ -35,6 +35,11 @@ class Trained:
                 raise ValueError(f"layer {number} is {name!r}, which keeps no keys and values; only views generate yet")
         for view in self.model.config.distinct_views().values():
             check(view)
+        if self.model.config.reads_words():
+            raise ValueError(
+                "this model weighs pairs by bonds or features of words, which are not yet made while a text grows; "
+                "train without scores, kind_bias, kind_gates and features, or scaffold them away (docs/training.md)"
+            )
 
     @property
     def forgets(self) -> bool:

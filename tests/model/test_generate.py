@@ -200,6 +200,9 @@ def test_no_mask_is_unknown_to_streams_unless_it_reads_bonds(tokenizer: Tokenize
         if mask.bonded:
             with pytest.raises(ValueError, match=f"{name} looks through bonds"):
                 check(parse(f"window(3) | {name}"))
+    for term in ("scores", "kind_bias", "kind_gates", "features"):
+        with pytest.raises(ValueError, match="weighs pairs by bonds or features"):
+            trained(tokenizer, ModelConfig(layers=1, dim=32, heads=2, **{term: True}))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="cannot be generated with"):
         trained(tokenizer, ModelConfig(layers=1, dim=32, heads=2, views=("open | sentence",)))
 
