@@ -12,6 +12,7 @@ from typing import Any
 from flows.results import with_provenance
 from model.generate import Sampling, generate, load_trained
 from model.generate.compare import Compared
+from model.generate.words import WordStream
 from model.machine import own_settings
 from model.run import load_result
 
@@ -54,7 +55,8 @@ def generate_run(run: Path, settings: GenerateSettings, on_text: Callable[[str],
 
 def _generate(run: Path, settings: GenerateSettings, on_text: Callable[[str], object]) -> dict[str, Any]:
     trained = load_trained(run, settings.precision)
-    stream = Compared(trained, settings.check, settings.evict)
+    stream = WordStream(trained) if trained.reader else Compared(trained, settings.check, settings.evict)
+    beside = stream if isinstance(stream, Compared) and settings.check else None
     pieces = 256 if settings.pieces is None else settings.pieces
     stop = settings.pieces is None if settings.stop is None else settings.stop
     said = generate(trained, settings.sampling, settings.prompt, pieces, stop, stream)
@@ -85,9 +87,9 @@ def _generate(run: Path, settings: GenerateSettings, on_text: Callable[[str], ob
         "drops_closed_sentences": stream.evicts,
         "largest_cache_pieces": stream.largest,
         "words": stream.state.words if stream.state else None,
-        "compared_pieces": stream.compared,
-        "max_logit_difference": stream.largest_difference if stream.compared else None,
-        "logits_identical": stream.identical if stream.compared else None,
+        "compared_pieces": beside.compared if beside else 0,
+        "max_logit_difference": beside.largest_difference if beside else None,
+        "logits_identical": beside.identical if beside else None,
         "precision": settings.precision,
         "prompt": settings.prompt,
         "sampling": asdict(settings.sampling),

@@ -2,6 +2,7 @@
 
 recipe.toml             the recipe, with every setting written out
 tokenizer.json, annotator.safetensors     copies from the cache
+bonds.json                                settings of its bonds, if its pieces have some
 checkpoint/step-000400/                   to resume from (model.checkpoint)
 best/step-000350/       the weights that were best on the validation split
 curve.jsonl             one object a line: step, train_loss, learning_rate, gradient_norm, at times validation_…
@@ -29,13 +30,14 @@ from model.columns import PiecesLayer
 from model.config import Recipe
 from model.toml import build, read_toml, write
 from model.transformer import Decoder
+from pipeline.bonds.config import BondConfig
 from pipeline.errors import Failure
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
 
 RECIPE, RESULT, CURVE, WEIGHTS = "recipe.toml", "result.json", "curve.jsonl", "model.safetensors"
 SPEED, BEST, EMA, SERVED = "speed.jsonl", "best", "ema.safetensors", "served.toml"
-TOKENIZER, ANNOTATOR, CHECKPOINTS = "tokenizer.json", "annotator.safetensors", "checkpoint"
+TOKENIZER, ANNOTATOR, CHECKPOINTS, BONDS = "tokenizer.json", "annotator.safetensors", "checkpoint", "bonds.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ def claim(out: Path, recipe: Recipe, layer: PiecesLayer, made_from: Mapping[str,
         if not source.is_file():
             raise Failure(f"{source} is missing; run `valency preprocess` on the cache again")
         shutil.copyfile(source, out / name)
+    if layer.bonds:
+        write_whole(out / BONDS, json.dumps(asdict(layer.bonds), indent=1) + "\n")
     return None
 
 
@@ -152,6 +156,21 @@ def load_readers(run: Path) -> tuple[Tokenizer, PrefixAnnotator]:
     tokenizer = Tokenizer.load(run / TOKENIZER)
     path = run / ANNOTATOR
     return tokenizer, PrefixAnnotator.load(path, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
+
+
+def load_bonds(run: Path) -> BondConfig | None:
+    """Settings of the bonds of the cache that a run was trained on; None if its pieces had none.
+
+    Errors: Failure if the file is damaged.
+    """
+    try:
+        said: dict[str, Any] = json.loads((run / BONDS).read_text(encoding="utf-8"))
+        settings: dict[str, Any] = {each: tuple(it) if isinstance(it, list) else it for each, it in said.items()}
+        return BondConfig(**settings)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Failure(f"{run / BONDS} is damaged ({error}); copy it from another run on the same cache") from error
 
 
 def read_curve(run: Path, name: str = CURVE) -> list[dict[str, Any]]:

@@ -5,12 +5,15 @@ forbidden but what time order and documents forbid); tag embeddings are multipli
 number for number, the one that `served` describes.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
-from model.config import ModelConfig, Recipe
+from model.config import Recipe
 
-PLAIN: dict[str, object] = {"views": ("dense",), "layer_views": (), "tags": False, "tag_loss": 0.0, "scores": False}
-"""What a model has in the end, as far as ModelConfig has these fields: nothing that an annotator would have to give."""
+PLAIN: dict[str, object] = {
+    **{"views": ("dense",), "layer_views": (), "tags": False, "tag_loss": 0.0},
+    **dict.fromkeys(("scores", "kind_bias", "kind_gates", "features"), False),
+}
+"""What a model has in the end: nothing that an annotator would have to give."""
 
 
 def opened(gone: float, scaffold: tuple[float, ...]) -> float:
@@ -27,6 +30,4 @@ def served(recipe: Recipe) -> Recipe:
     """The recipe of the model that a job leaves: itself, or with a scaffold the plain one."""
     if not recipe.train.scaffold:
         return recipe
-    known = {each.name for each in fields(ModelConfig)}
-    plain = {name: value for name, value in PLAIN.items() if name in known}
-    return replace(recipe, model=replace(recipe.model, **plain), leaky=False, control="none")  # type: ignore[arg-type]
+    return replace(recipe, model=replace(recipe.model, **PLAIN), leaky=False, control="none")  # type: ignore[arg-type]

@@ -75,14 +75,7 @@ class Stream:
 
         Errors: ValueError for an id that is none, or a text longer than learned positions.
         """
-        model = self.trained.model
-        if not 0 <= piece < model.vocabulary:
-            raise ValueError(f"{piece} is no piece; ids go from 0 to {model.vocabulary - 1}")
-        if model.place_embedding is not None and self.pieces == model.config.context:
-            raise ValueError(
-                f"this model has learned {model.config.context} positions and its text is that long; generate fewer "
-                "pieces, or train with positions = 'rotary' or 'alibi'"
-            )
+        self.check(piece)
         if self._used == self.room:
             self._make_room()
         sight = self._told(piece)
@@ -94,6 +87,17 @@ class Stream:
             self._forget(sight)
         self.largest = max(self.largest, self.kept)
         return logits
+
+    def check(self, piece: int) -> None:
+        """Errors: ValueError for an id that is none, or a text longer than learned positions."""
+        model = self.trained.model
+        if not 0 <= piece < model.vocabulary:
+            raise ValueError(f"{piece} is no piece; ids go from 0 to {model.vocabulary - 1}")
+        if model.place_embedding is not None and self.pieces == model.config.context:
+            raise ValueError(
+                f"this model has learned {model.config.context} positions and its text is that long; generate fewer "
+                "pieces, or train with positions = 'rotary' or 'alibi'"
+            )
 
     def read_all(self, pieces: NDArray[np.int32]) -> Tensor:
         """Several in a row, one at least; the logits after the last."""

@@ -13,6 +13,7 @@ from model.context import NO_TAG
 from model.generate.sampling import Sampling, draw
 from model.generate.stream import Stream
 from model.generate.trained import Trained
+from model.generate.words import stream_of
 from pipeline.pieces import Tokenizer
 
 MOST_SPACES = 256
@@ -45,7 +46,7 @@ def generate(
     """
     if pieces < 1:
         raise ValueError(f"pieces is {pieces}; give at least 1")
-    stream = stream or Stream(trained)
+    stream = stream or stream_of(trained)
     if stream.pieces:
         raise ValueError(f"this stream has read {stream.pieces} pieces; give a fresh one, or none")
     return _generate(trained, sampling or Sampling(), prompt, pieces, stop, stream)

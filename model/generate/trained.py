@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from model.attention.views import ViewsAttention
+from model.bond_reader import BondReader
 from model.config import ModelConfig, Recipe
 from model.generate.sight import check, forgets
-from model.run import TOKENIZER, load_readers, load_run
+from model.run import TOKENIZER, load_bonds, load_readers, load_run
 from model.transformer import Decoder
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
@@ -24,6 +25,8 @@ class Trained:
     tokenizer: Tokenizer
     annotator: PrefixAnnotator | None
     """None: the model is told nothing of words and sentences."""
+    reader: BondReader | None = None
+    """What makes bonds and features of words; None: the model reads none."""
 
     def __post_init__(self) -> None:
         """Errors: ValueError if the model has what cannot be computed piece by piece. The one place that says so."""
@@ -33,18 +36,17 @@ class Trained:
             if not isinstance(layer.attention, ViewsAttention):
                 name = self.model.config.mechanism(number)
                 raise ValueError(f"layer {number} is {name!r}, which keeps no keys and values; only views generate yet")
-        for view in self.model.config.distinct_views().values():
-            check(view)
-        if self.model.config.reads_words():
+        if self.model.config.reads_words() != (self.reader is not None):
             raise ValueError(
-                "this model weighs pairs by bonds or features of words, which are not yet made while a text grows; "
-                "train without scores, kind_bias, kind_gates and features, or scaffold them away (docs/training.md)"
+                "a reader of bonds goes with models that read bonds or features of words, and with no other"
             )
+        for view in () if self.reader else self.model.config.distinct_views().values():
+            check(view)
 
     @property
     def forgets(self) -> bool:
         """Whether all views are near, so that closed sentences may leave the cache."""
-        return all(map(forgets, self.model.config.distinct_views().values()))
+        return self.reader is None and all(map(forgets, self.model.config.distinct_views().values()))
 
 
 def load_trained(run: Path, precision: str = "float32") -> Trained:
@@ -59,12 +61,14 @@ def load_trained(run: Path, precision: str = "float32") -> Trained:
     model.to(PRECISIONS[precision])
     if not annotated(recipe.model):
         return Trained(model, Tokenizer.load(run / TOKENIZER), None)
-    return Trained(model, *load_readers(run))
+    tokenizer, annotator = load_readers(run)
+    reader = BondReader.load(tokenizer, load_bonds(run)) if recipe.model.reads_words() else None
+    return Trained(model, tokenizer, annotator, reader)
 
 
 def annotated(config: ModelConfig) -> bool:
     """Whether anything that the annotator says reaches the model. Every view but `dense` keeps a word's pieces."""
-    return config.tags or any(view != "dense" for view in config.distinct_views())
+    return config.tags or config.reads_words() or any(view != "dense" for view in config.distinct_views())
 
 
 def _check_honest(recipe: Recipe) -> None:

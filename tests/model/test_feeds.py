@@ -13,6 +13,7 @@ import torch
 from model.columns import read_layer
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.feeds import MaskedFeed, Source
+from model.generate import Sampling, generate, load_trained
 from model.inputs import recipe_splits
 from model.masked import masked
 from model.run import RunResult, load_readers, load_run
@@ -39,11 +40,15 @@ def curve(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
 
 
-def test_a_job_learns_through_bonds_scores_and_gates(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def bonded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        cache = make(tmp_path / "cache", "causal", CAUSAL, 64, patch).folder
+        return make(tmp_path_factory.mktemp("bonded") / "cache", "causal", CAUSAL, 64, patch).folder
+
+
+def test_a_job_learns_through_bonds_scores_and_gates(bonded: Path, tmp_path: Path) -> None:
     result = job(
-        cache,
+        bonded,
         tmp_path / "run",
         views=("pos & ~blocked", "(pos & sentences(2)) | open", "bonds", "dense"),
         scores=True,
@@ -56,6 +61,20 @@ def test_a_job_learns_through_bonds_scores_and_gates(tmp_path: Path) -> None:
     gates = model.layers[0].attention.terms.gates()  # type: ignore[attr-defined]
     assert gates is not None
     assert (gates != gates[0, 0]).any(), "they have moved"
+    said = list(generate(load_trained(tmp_path / "run"), Sampling(seed=1), "The river", pieces=4, stop=False))
+    assert len(said) == 4
+
+
+def test_a_scaffold_of_bonds_and_scores_leaves_a_plain_model(bonded: Path, tmp_path: Path) -> None:
+    model = ModelConfig(**SMALL, views=("bonds", "sentence"), scores=True, kind_gates=True, features=True, tags=True)
+    train(bonded, Recipe(name="job", model=model, train=replace(TRAIN, scaffold=(0.3, 0.8))), tmp_path / "run")
+    plain, recipe = load_run(tmp_path / "run")
+    assert list(recipe.model.distinct_views()) == ["dense"]
+    assert not recipe.model.reads_words()
+    trained = load_trained(tmp_path / "run")
+    assert trained.annotator is None
+    assert trained.reader is None
+    assert [name for name, _ in plain.named_parameters() if "terms" in name or "tag" in name] == []
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from model.attention.rotary import turn_of
 from model.attention.views import ViewsAttention
 from model.batches import read_places
+from model.bond_reader import BondReader
 from model.columns import split_of
 from model.config import ModelConfig, load_recipe
 from model.context import Context
@@ -23,6 +24,7 @@ from model.generate.compare import Compared
 from model.generate.kept import turn_at
 from model.generate.sight import EYES, check, forgets
 from model.generate.text import MOST_SPACES
+from model.generate.words import stream_of
 from model.masks import MASKS
 from model.parse import parse
 from model.transformer import Decoder
@@ -201,9 +203,9 @@ def test_no_mask_is_unknown_to_streams_unless_it_reads_bonds(tokenizer: Tokenize
             with pytest.raises(ValueError, match=f"{name} looks through bonds"):
                 check(parse(f"window(3) | {name}"))
     for term in ("scores", "kind_bias", "kind_gates", "features"):
-        with pytest.raises(ValueError, match="weighs pairs by bonds or features"):
+        with pytest.raises(ValueError, match="reader of bonds"):
             trained(tokenizer, ModelConfig(layers=1, dim=32, heads=2, **{term: True}))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="cannot be generated with"):
+    with pytest.raises(ValueError, match="reader of bonds"):
         trained(tokenizer, ModelConfig(layers=1, dim=32, heads=2, views=("open | sentence",)))
 
 
@@ -319,3 +321,23 @@ def test_floors_are_kept() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_that_reads_words_reads_them_as_the_text_grows(tokenizer: Tokenizer) -> None:
+    views = ("dense", "open | window(3)", "bonds", "pos & ~blocked")
+    config = ModelConfig(layers=2, dim=32, heads=4, views=views, tags=True, scores=True, kind_gates=True, features=True)
+    plain = PrefixAnnotator.load(None, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
+    reader = BondReader.load(tokenizer)
+    given = Trained(randomised(Decoder(config, tokenizer.size), seed=0), tokenizer, plain, reader)
+    ids = tokenizer.document(" ".join(STORIES[:2]))[:70]
+    split = split_of({"": (ids, plain.annotate(ids))}, [reader.known(ids)])
+    place = np.arange(len(ids))[None]
+    with torch.no_grad():
+        whole_logits = given.model(*read_places(split, place * 0, place))[0]
+    stream = stream_of(given)
+    rounding = 1e-9 * float(whole_logits.abs().max())
+    for t, piece in enumerate(ids.tolist()):
+        torch.testing.assert_close(stream.read(piece), whole_logits[t], rtol=0, atol=rounding)
+    said = [each.piece for each in generate(given, Sampling(seed=3), "The cat", pieces=6, stop=False)]
+    assert said == [each.piece for each in generate(given, Sampling(seed=3), "The cat", pieces=6, stop=False)]
+    assert not given.forgets
