@@ -99,6 +99,9 @@ def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, na
 
 
 def _of_files(text: TextModel, on: str) -> dict[str, object]:
-    texts = [each.text for each in read_documents([on]) if isinstance(each, Document)]
+    try:
+        texts = [each.text for each in read_documents([on]) if isinstance(each, Document)]
+    except ValueError as error:
+        raise ValueError(f"{error}; or name one of {', '.join((*SUITES, *SPLITS))}") from error
     scores = text_scores(text.nats([text.ids(each) for each in texts]), counted(texts, Tokenizer.load()))
     return scores | {"tokenizer": text.tokenizer.digest}

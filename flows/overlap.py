@@ -10,6 +10,7 @@ documents. The best head of a kind is chosen on the validation documents and sco
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def overlap(
     most: about how many pieces of each held-out split to read. Errors: ValueError if the run is not finished, its cache
     is not there, has no bonds or nothing held out, or a layer has no softmax weights.
     """
+    began, began_process = perf_counter(), process_time()
     text, recipe = text_model(run)
     if recipe.model.objective != "causal":
         raise ValueError(f"{run} reads both ways; overlap is of models in which the later word looks back")
@@ -79,31 +81,35 @@ def overlap(
     config = replace(config_of(folder), control="", control_seed=0)
     kinds = tuple(kind for kind in config.kinds if kind != "blocked")
     models = {"trained": text.model, "untrained": untrained(text.model, recipe.train.seed)}
-    splits = recipe_splits(layer, recipe)
-    sums: dict[str, dict[str, list[Floats]]] = {split: {model: [] for model in models} for split in HELD_OUT}
+    splits, stacked = recipe_splits(layer, recipe), dict[str, dict[str, Floats]]()
     for name in HELD_OUT:
         chosen = chosen_documents(splits[name], most)
         read = read_bonded(Cache.open(folder), [splits[name].documents[each] for each in chosen], config, seed)
+        found = []
         for done, number in enumerate(chosen, start=1):
             document = read[splits[name].documents[number]]
-            for model, found in document_sums(text, models, splits[name], number, document, kinds, seed).items():
-                sums[name][model].append(found)
+            found.append(document_sums(text, models, splits[name], number, document, kinds, seed))
             told(f"{name} documents", done, len(chosen))
-    stacked = {name: {model: np.array(each) for model, each in by.items() if each} for name, by in sums.items()}
+        stacked[name] = {model: np.array([each[model] for each in found]) for model in models if found}
     if not any(stacked.values()):
         raise ValueError(f"{folder} holds nothing held out; add files whose names say -validation or -test")
     whole = {model: np.concatenate([by[model] for by in stacked.values() if by]) for model in models}
+    made = {
+        "summary": _summary((*kinds, ALL), whole),
+        "best": _best((*kinds, ALL), stacked, recipe.model.heads),
+        "heads": _heads((*kinds, ALL), whole, recipe.model.layers),
+    }
     return {
         "run": run.name,
         "documents": {name: len(by.get("trained", ())) for name, by in stacked.items()},
         "layers": recipe.model.layers,
         "views": {"heads": [str(view) for view in recipe.model.head_views()]},
+        "seconds": perf_counter() - began,
+        "processor_seconds": process_time() - began_process,
         "control_seed": seed,
         "head_controls": list(SAME_QUERIES),
         "variants": {name: list(left_out) for name, left_out in VARIANTS.items()},
-        "summary": _summary((*kinds, ALL), whole),
-        "best": _best((*kinds, ALL), stacked, recipe.model.heads),
-        "heads": _heads((*kinds, ALL), whole, recipe.model.layers),
+        **made,
     }
 
 
