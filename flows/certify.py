@@ -26,7 +26,8 @@ def certify_run(run: Path, cache: Path | None = None, config: CertificateConfig 
     beside = run.absolute().parents[1] / "cache"
     if cache is None and not (beside / "cache.json").is_file():
         raise ValueError(f"there is no cache beside {run}; name the one it was trained on with --cache FOLDER")
-    layer = read_layer(cache or beside)
+    reads = recipe.model
+    layer = read_layer(cache or beside, bonds=reads.reads_bonds(), facts=reads.reads_facts())
     if layer.digest() != result.made_from["pieces"]:
         raise ValueError(f"{run} was trained on other pieces than those of {cache or beside}; name its cache, --cache")
     config = config or CertificateConfig()
@@ -37,6 +38,7 @@ def certify_run(run: Path, cache: Path | None = None, config: CertificateConfig 
         recipe,
         *load_readers(run),
         drawn(split, config),
+        bonds=layer.bonds,
         pieces=config.pieces,
         change=recipe_change(layer, recipe),
         seed=config.seed,

@@ -14,9 +14,12 @@ from flows.cli_bonds import control, leak_note
 from flows.cli_cache import certify, doctor, leaktest, repair
 from flows.cli_corpus import corpus
 from flows.cli_evaluate import evaluate, overlap, picture, profile
+from flows.cli_export import export
 from flows.cli_fit import fit
+from flows.cli_generate import generate
 from flows.cli_lexicon import lexicon
 from flows.cli_study import study
+from flows.cli_train import train
 from flows.results import write_json
 
 if TYPE_CHECKING:
@@ -26,12 +29,15 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(bench, name="bench", help="Measure: each benchmark says what it measures and writes one JSON object.")
 app.add_typer(corpus, name="corpus", help="Write a corpus that comes in a form of its own as text to preprocess.")
 app.command()(study)
+app.command()(train)
 app.command()(lexicon)
 app.command()(control)
 app.command()(repair)
 app.command()(doctor)
 app.command()(leaktest)
 app.command()(certify)
+app.command()(export)
+app.command()(generate)
 app.command()(evaluate)
 app.command()(overlap)
 app.command()(picture)
@@ -160,27 +166,6 @@ def sql(
     table = run_select(cache, query, Limits(seconds=seconds, megabytes=megabytes))
     write_json(table.to_pylist(), json_file)
     print_table(table)
-
-
-@app.command()
-def train(
-    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
-    recipe: Annotated[str, typer.Option(help="A recipe by name (data/recipes) or a TOML file.")] = "tiny-views",
-    out: Annotated[Path | None, typer.Option(help="Run directory; none: runs/<recipe> beside the cache.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Another number of steps than the recipe's.", min=1)] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
-    json_file: Json = None,
-) -> None:
-    """Train one recipe on a cache; run again, it goes on from its last checkpoint."""
-    from flows.progress import Display
-    from flows.run import train_with_display
-
-    with Display() as display:
-        result = train_with_display(cache, recipe, out or cache.parent / "runs", seed, steps, device, display)
-    write_json(result, json_file)
-    mark = "leak-free" if result["leak_free"] else "leaky"
-    typer.echo(f"{result['recipe']}: {result['bits_per_byte']['validation']:.4f} bits per byte, held out ({mark})")
 
 
 @app.command()

@@ -208,6 +208,23 @@ def leak(
     _end(bench_leak(caches, fit_pieces=fit_pieces, config=config, on_leak=on_leak), json_file)
 
 
+@bench.command()
+def widths(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    steps: Annotated[int, typer.Option(help="Steps of each run.", min=4)] = 200,
+    optimizer: Annotated[str, typer.Option(help="adamw or muon.")] = "adamw",
+    seed: int = 0,
+    json_file: Json = None,
+) -> None:
+    """The best learning rate of four widths, with the rule that should hold it and without."""
+    from flows.bench.widths import bench_widths
+
+    def on_run(rule: str, width: int, rate: float, loss: float) -> None:
+        typer.echo(f"{rule}: width {width}, rate {rate:g}: {loss:.4f}")
+
+    _end(bench_widths(cache, steps=steps, optimizer=optimizer, seed=seed, on_run=on_run), json_file)
+
+
 def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
     """Print the result as one line of JSON, and write it with its provenance if a file is named."""
     import json

@@ -21,8 +21,9 @@ class Rate(ProgressColumn):
 class Display:
     """One live table of bars on stderr, so that stdout stays free for results. Use as a context manager."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        """quiet: show nothing, as one of several processes of which another does."""
+        self.console = console or Console(stderr=True, quiet=quiet)
         self._bars = Progress(
             TextColumn("{task.description:<24}"),
             BarColumn(bar_width=28),
@@ -30,7 +31,7 @@ class Display:
             Rate(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=quiet or not self.console.is_terminal,
         )
         self._ids: dict[str, TaskID] = {}
 

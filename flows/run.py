@@ -14,12 +14,13 @@ from flows.preprocess import PreprocessSettings, Progress, preprocess
 from flows.progress import Display
 from flows.report import RunFolder, write_report
 from flows.results import with_provenance, write_json
-from model.config import Recipe, changed, load_recipe
+from model.config import Recipe, load_recipe
+from model.machine import Machine
 from model.run import RunResult
 from model.train import train
 from pipeline.cache import Cache
 from pipeline.cache.read import read_row_groups
-from pipeline.corpus import sample_corpus
+from pipeline.corpus import read_labels, sample_corpus
 from pipeline.provenance import cores
 
 DEFAULT_RECIPES = ("sample-dense", "sample-views")
@@ -82,12 +83,14 @@ def preprocess_with_display(
 
 
 def train_with_display(
-    cache: Path, recipe_name: str, runs: Path, seed: int | None, steps: int | None, device: str, display: Display
+    cache: Path, recipe: Recipe, runs: Path, machine: Machine, display: Display, labelled: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Train one recipe into a folder of `runs`, its name with what was changed; returns the result as JSON values."""
-    recipe = changed(load_recipe(recipe_name), seed, steps)
-    on_step = display.steps(f"train {recipe.name}")
-    return asdict(train(cache, recipe, runs / recipe.name, on_step=on_step, device=device, threads=cores()))
+    """Train one recipe into a folder of `runs` that bears its name; returns the result as JSON values.
+
+    labelled: the corpus whose labels are the classes to learn.
+    """
+    on_step, labels = display.steps(f"train {recipe.name}"), read_labels(labelled) if labelled else None
+    return asdict(train(cache, recipe, runs / recipe.name, on_step=on_step, machine=machine, labels=labels))
 
 
 def quarantined(cache: Cache) -> dict[str, str]:

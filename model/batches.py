@@ -117,10 +117,12 @@ class TrainingRows:
     Its settings and `state()` alone decide what it will give, so a resumed run sees what it would have seen.
     """
 
-    def __init__(self, split: Split, *, rows: int, length: int, seed: int) -> None:
+    def __init__(self, split: Split, *, rows: int, length: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        """rank, world: this process reads the rank-th part of `rows` of every `rows * world` rows of the stream."""
         if not split.documents:
             raise ValueError("the cache holds no training documents; add text, or files whose names say -train")
         self.split, self.rows, self.length, self.seed = split, rows, length, seed
+        self.rank, self.world = rank, world
         self.epoch = self.position = 0
         self._plan = epoch_plan(split, 0, length=length, seed=seed)
 
@@ -136,7 +138,7 @@ class TrainingRows:
     def next(self) -> Batch:
         """The next batch, always of as many rows."""
         parts: list[NDArray[np.int64]] = []
-        wanted = self.rows
+        wanted = self.rows * self.world
         while wanted:
             if self.position == len(self._plan.order):
                 self.resume({"epoch": self.epoch + 1, "position": 0})
@@ -144,7 +146,8 @@ class TrainingRows:
             self.position += len(taken)
             wanted -= len(taken)
             parts.append(np.stack(self._places(taken)))
-        document_BN, position_BN = np.concatenate(parts, axis=1)
+        mine = slice(self.rank * self.rows, (self.rank + 1) * self.rows)
+        document_BN, position_BN = np.concatenate(parts, axis=1)[:, mine]
         return gather(self.split, document_BN, position_BN)
 
     def _places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

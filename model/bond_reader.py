@@ -8,7 +8,7 @@ is read across them. Cost: about 50,000 words a second to parse, and as many to 
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from pipeline.bonds.modes import mode_config
 from pipeline.cache.lists import WordLists, document_words
 from pipeline.corpus import Document
 from pipeline.parsers.prefix import PrefixParser
-from pipeline.pieces import Tokenizer
 from pipeline.records import Words
 
 if TYPE_CHECKING:
@@ -28,16 +27,28 @@ if TYPE_CHECKING:
     from pipeline.prefix import Attributes
 
 
+class Pieces(Protocol):
+    """What is asked of a tokenizer: pipeline.pieces.Tokenizer has it."""
+
+    @property
+    def begin(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+    def decode(self, ids: NDArray[np.int32]) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class BondReader:
     """Words and bonds of ids."""
 
-    tokenizer: Tokenizer
+    tokenizer: Pieces
     config: BondConfig
     parser: PrefixParser
 
     @classmethod
-    def load(cls, tokenizer: Tokenizer, config: BondConfig | None = None, model: str | None = None) -> "BondReader":
+    def load(cls, tokenizer: Pieces, config: BondConfig | None = None, model: str | None = None) -> "BondReader":
         """config: the bonds' settings; None: those of the mode `causal`. model: of the parser; None: the shipped one.
 
         Errors: ValueError for settings whose bonds may follow from later words.

@@ -51,6 +51,10 @@ class SplitBonds:
             kind=np.concatenate([np.empty(0, np.uint8), *(each.kind for each in documents)]),
         )
 
+    def lists(self) -> WordLists:
+        """Those of a split of one document."""
+        return WordLists(begin=self.begin, back=self.back, kind=self.kind)
+
     def document(self, number: int) -> "SplitBonds":
         """Those of one document."""
         first, stop = self.first_word[number : number + 2].tolist()

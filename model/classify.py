@@ -4,7 +4,7 @@ A row is one document, or its beginning if it is longer than a row; the model re
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,13 @@ class Labelled:
                 f"labels go from {label.min()} to {label.max()}, the model has {classes} classes; set model.classes"
             )
         return cls(split=split if not split.causal else whole_split(split), document=document, label=label)
+
+    def some(self, pieces: int, length: int) -> "Labelled":
+        """As many of the documents as have about so many pieces, spread evenly."""
+        sizes = np.minimum(self.split.pieces()[self.document] - 1, length)
+        wanted = max(1, min(len(sizes), int(len(sizes) * pieces // max(1, int(sizes.sum())))))
+        chosen = np.linspace(0, len(sizes) - 1, wanted).astype(np.int64)
+        return replace(self, document=self.document[chosen], label=self.label[chosen])
 
     def batch(self, chosen: NDArray[np.int64], length: int) -> ClassBatch:
         """Some of the documents, by their number among these; a batch is as wide as its longest."""

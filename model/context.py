@@ -5,7 +5,7 @@ A new mechanism reads what it needs and never changes its callers. Letters: B ro
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -82,6 +82,11 @@ class Context(NamedTuple):
     """What scores are made of; None where nobody asks for them."""
     biases: Mapping[str, Tensor] = MappingProxyType({})
     """What is added to attention's scores, [B,H or 1,N,N], by what the heads see: made once a batch for all layers."""
+    opened: Tensor | None = None
+    """No dimension, 0 to 1: how far views are open on the way to a model without them (model.scaffold). None: not at
+    all, and nothing is computed for it."""
+    plans: Mapping[str, Any] = MappingProxyType({})
+    """How heads are computed, by what they see: a mechanism's own, made once a batch for all layers, on one device."""
 
     def valid(self) -> Tensor:
         """bool [B,N]: which places hold a piece."""
@@ -104,7 +109,8 @@ class Context(NamedTuple):
         moved = {name: getattr(self, name).to(device) for name in PER_PIECE}
         biases = {look: bias.to(device) for look, bias in self.biases.items()}
         bonds, facts = self.bonds and self.bonds.to(device), self.facts and self.facts.to(device)
-        return self._replace(**moved, bonds=bonds, facts=facts, biases=biases)
+        opened = None if self.opened is None else self.opened.to(device)
+        return self._replace(**moved, bonds=bonds, facts=facts, opened=opened, biases=biases, plans={})
 
 
 PER_PIECE = ("document", "sentence_start", "first_word", "last_word", "closed_word", "input_tag", "key_tag")

@@ -21,11 +21,13 @@ class Noise(NamedTuple):
     """int64, from 0 to 2**32: another at every step and seed."""
     rate: Tensor
     """float32, from 0 to below 1: the probability of dropping an entry."""
+    part: Tensor = torch.tensor(0)
+    """int64: which of equal parts of a step's rows this is; parts draw what the rows would draw in one piece."""
 
     def spread(self, layers: int) -> list["Noise"]:
         """One for each layer, all different."""
         keys = _mixed(self.key + torch.arange(layers, device=self.key.device))
-        return [Noise(key, self.rate) for key in keys.unbind()]
+        return [Noise(key, self.rate, self.part) for key in keys.unbind()]
 
 
 def step_key(seed: Tensor, step: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ def step_key(seed: Tensor, step: Tensor) -> Tensor:
 def drop(x: Tensor, noise: Noise, call: int = 0) -> Tensor:
     """x with entries set to 0, the others grown so that its expectation stays. call: a number of its own in a layer."""
     place = torch.arange(x.numel(), device=x.device).view(x.shape)
-    level = _mixed(_mixed(noise.key + call) + place) >> (32 - BITS)
+    level = _mixed(_mixed(noise.key + call) + noise.part * x.numel() + place) >> (32 - BITS)
     kept = level >= noise.rate * 2**BITS
     return torch.where(kept, x / (1 - noise.rate).to(x.dtype), 0)
 

@@ -19,6 +19,7 @@ class Objective(nn.Module):
 
     seed: Tensor
     rate: Tensor
+    part: Tensor
 
     def __init__(self, decoder: Decoder, seed: int) -> None:
         """seed: of dropout."""
@@ -27,6 +28,7 @@ class Objective(nn.Module):
         self.drops = decoder.config.dropout > 0
         self.register_buffer("seed", torch.tensor(seed), persistent=False)
         self.register_buffer("rate", torch.tensor(decoder.config.dropout, dtype=torch.float32), persistent=False)
+        self.register_buffer("part", torch.tensor(0), persistent=False)  # of the rows of a step, where they are parted
 
     def forward(self, ids_BN: Tensor, context: Context, targets_BN: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """The loss to go down, and the mean nats of what is to be said, which is the same where there is no other loss.
@@ -35,7 +37,7 @@ class Objective(nn.Module):
         no dimension, which decides what dropout drops.
         """
         decoder = self.decoder
-        noise = Noise(step_key(self.seed, step), self.rate) if self.drops else None
+        noise = Noise(step_key(self.seed, step), self.rate, self.part) if self.drops else None
         hidden_BNM = decoder.hidden(ids_BN, context, noise)
         if decoder.class_out is not None:
             nats = functional.cross_entropy(decoder.class_logits(hidden_BNM, context).float(), targets_BN)

@@ -3,9 +3,14 @@
 recipe.toml             the recipe, with every setting written out
 tokenizer.json, annotator.safetensors     copies from the cache
 checkpoint/step-000400/                   to resume from (model.checkpoint)
+best/step-000350/       the weights that were best on the validation split
 curve.jsonl             one object a line: step, train_loss, learning_rate, gradient_norm, at times validation_…
-tensorboard/            the same curve, and the throughput
+speed.jsonl             pieces, seconds, throughput, memory at the same steps: what no two runs have alike
+tensorboard/            both, unless the recipe names another logger or none
+diverged/               the batch that a run broke on (model.diverged)
 model.safetensors       the weights at the end
+ema.safetensors         the moving average of the weights, where one was kept
+served.toml             the recipe that the weights are served by, where it is not the one they were trained by
 result.json             written last: a run that has it is finished
 """
 
@@ -13,7 +18,7 @@ import json
 import shutil
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +34,7 @@ from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
 
 RECIPE, RESULT, CURVE, WEIGHTS = "recipe.toml", "result.json", "curve.jsonl", "model.safetensors"
+SPEED, BEST, EMA, SERVED = "speed.jsonl", "best", "ema.safetensors", "served.toml"
 TOKENIZER, ANNOTATOR, CHECKPOINTS = "tokenizer.json", "annotator.safetensors", "checkpoint"
 
 
@@ -40,7 +46,7 @@ class RunResult:
     bits_per_byte: dict[str, float | None]
     """By split, validation and test; None for a split without documents."""
     perplexity: dict[str, float | None]
-    """exp(mean nats a piece), likewise."""
+    """exp(mean nats a piece), likewise; of classes, a document."""
     leak_free: bool
     """Measured on the trained model, and promised by the recipe."""
     max_change: float
@@ -62,6 +68,24 @@ class RunResult:
     commit: str
     versions: dict[str, str]
     device: str
+    budget: str = ""
+    """What was asked for (steps, epochs, tokens or seconds), and what was done."""
+    processes: int = 1
+    strategy: str = ""
+    """How several processes shared the work."""
+    mfu: float | None = None
+    """Model FLOPs utilisation (model.speed); None where the device's peak is not known."""
+    peak_memory_mib: float = 0.0
+    accuracy: dict[str, float] = field(default_factory=dict)
+    """Of classes, by split."""
+    bits_per_byte_ema: dict[str, float | None] = field(default_factory=dict)
+    """As `bits_per_byte`, of the moving average of the weights."""
+    best: dict[str, Any] = field(default_factory=dict)
+    """Step and validation bits per byte of the best measurement of the curve, and the folder of its weights."""
+    served: str = "as trained"
+    """What stands between the trained and the served model."""
+    skipped_steps: int = 0
+    """Steps whose gradient overflowed in float16; the weights stayed."""
 
 
 def claim(out: Path, recipe: Recipe, layer: PiecesLayer, made_from: Mapping[str, str]) -> RunResult | None:
@@ -111,10 +135,12 @@ def save_result(run: Path, result: RunResult) -> None:
 
 
 def load_run(run: Path) -> tuple[Decoder, Recipe]:
-    """The trained model of a run (on the CPU, in evaluation mode) and its recipe. Errors: ValueError without one."""
+    """The trained model of a run (on the CPU, in evaluation mode) and its recipe: the one that it is served by, which
+    differs from the one it was trained by where a scaffold was removed. Errors: ValueError without one."""
     if load_result(run) is None:
         raise ValueError(f"{run} holds no trained model yet; `valency train` with --out {run} makes or finishes one")
-    recipe = build(Recipe, tomllib.loads((run / RECIPE).read_text(encoding="utf-8")), str(run / RECIPE))
+    file = run / SERVED if (run / SERVED).is_file() else run / RECIPE
+    recipe = build(Recipe, tomllib.loads(file.read_text(encoding="utf-8")), str(file))
     weights = load_file(run / WEIGHTS)
     model = Decoder(recipe.model, vocabulary=len(weights["embedding.weight"]))
     model.load_state_dict(weights)
@@ -128,11 +154,11 @@ def load_readers(run: Path) -> tuple[Tokenizer, PrefixAnnotator]:
     return tokenizer, PrefixAnnotator.load(path, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
 
 
-def read_curve(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's curve, in the order of steps; a torn last line is left out."""
+def read_curve(run: Path, name: str = CURVE) -> list[dict[str, Any]]:
+    """The lines of a run's curve (or of SPEED), in the order of steps; a torn last line is left out."""
     lines = []
-    if (run / CURVE).exists():
-        for line in (run / CURVE).read_text(encoding="utf-8").splitlines():
+    if (run / name).exists():
+        for line in (run / name).read_text(encoding="utf-8").splitlines():
             try:
                 lines.append(json.loads(line))
             except ValueError:

@@ -16,6 +16,7 @@ WANTED: Mapping[object, str] = {
     bool: "true or false",
     str: "a string in quotes",
     tuple: "a list of strings",
+    tuple[float, ...]: "a list of numbers",
 }
 
 
@@ -68,11 +69,13 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
             return tuple(_fit(part, inner, where) for part in value)
         if isinstance(value, list) and all(type(part) is inner for part in value):
             return tuple(value)
+        if isinstance(value, list) and inner is float and all(type(part) in (int, float) for part in value):
+            return tuple(_fit(part, inner, where) for part in value)
     elif type(value) is hint:  # not isinstance: true is an int to Python, and never meant as one here
         return value
     elif hint is float and type(value) is int and abs(value) < 2**53:  # TOML's whole numbers may have any length
         return float(value)
-    wanted = WANTED[get_origin(hint) or hint]
+    wanted = WANTED.get(hint) or WANTED[get_origin(hint) or hint]
     raise ValueError(f"{where} is {value!r}; give {wanted}")
 
 

@@ -1,46 +1,54 @@
 """Training: a recipe, a cache of pieces, and a run directory that can be left and come back to at any moment.
 
     result = train(Path("cache"), load_recipe("tiny-views"), Path("runs/views"))
+    result = train(cache, recipe, out, machine=Machine(device="cuda", devices=8, strategy="fsdp"))
 
-Everything that decides the weights is in the recipe and the cache: on one machine a run that was killed and resumed
-ends in the same bits as one that was not. The loop is plain; Lightning Fabric brings device, precision and logging.
+Everything that decides the weights is in the recipe, the cache and the number of processes: on one machine a run that
+was killed and resumed ends in the same bits as one that was not. The loop is plain; Lightning Fabric brings devices,
+processes, precision and logging.
 """
 
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
-from shutil import copyfile
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from model import checkpoint
-from model.batches import TrainingRows
+from model.batches import NO_TARGET, Batch
 from model.columns import PiecesLayer, read_layer
-from model.config import Recipe
-from model.evaluate.leak import LeakResult, measure_leak
-from model.evaluate.perplexity import Score, evaluate
-from model.inputs import recipe_annotators, recipe_splits
-from model.machine import make_fabric, own_settings
+from model.config import Recipe, settled
+from model.context import Context
+from model.diverged import Diverged, save_batch
+from model.ema import Average
+from model.evaluate.perplexity import Score
+from model.feeds import FEEDS, Feed, Source
+from model.finish import epoch_rows, final_model, result_of
+from model.inputs import recipe_splits
+from model.machine import Machine, compiled, logits_of, make_fabric, own_settings, under_torchrun
 from model.objective import Objective
-from model.optimizer import learning_rate, make_optimizer
-from model.run import CHECKPOINTS, CURVE, WEIGHTS, RunResult, claim, load_readers, read_curve, save_result
+from model.optimizer import groups_of, learning_rate, make_optimizers, set_rate
+from model.run import BEST, CHECKPOINTS, CURVE, SPEED, RunResult, claim, load_readers, read_curve
+from model.scaffold import opened
+from model.speed import flops_a_piece, peak_memory, peak_of
 from model.toml import write
 from model.transformer import Decoder
 from pipeline.errors import Failure
-from pipeline.provenance import provenance
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 OnStep = Callable[[int, int, float, float], None]
 """(step, total steps, loss of this step in nats a piece, pieces a second so far)."""
 
-LEAK_DOCUMENTS = 4
-
-
-class Diverged(Failure):
-    """Training came to a loss or gradient that is not a number."""
+MOST_SKIPPED = 30
+"""Steps in a row that float16 may skip: each halves the scale of the loss, which began at 2**16."""
 
 
 def train(
@@ -51,162 +59,353 @@ def train(
     on_step: OnStep | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    machine: Machine | None = None,
+    labels: Mapping[str, int] | None = None,
 ) -> RunResult:
     """Train a recipe on the current pieces of a cache, evaluate it on held-out documents, and measure its leaks.
 
     A run that was interrupted goes on from its last checkpoint; a finished one costs nothing. device: `cpu`, `cuda`,
-    `cuda:1`, `mps` or `auto`. threads: of PyTorch; None leaves them as they are. Errors: ValueError if `out` holds
-    another run or the cache no training documents; Diverged; Failure for a damaged cache.
+    `cuda:1`, `mps` or `auto`. threads: of PyTorch; None leaves them as they are. machine: instead of both, for several
+    processes; each must call this, and torchrun's environment comes before what it says. labels: class by document id,
+    where classes are learnt (pipeline.corpus.read_labels). Errors: ValueError if `out` holds another run, or the cache
+    no training documents or not what the recipe reads; Diverged; Failure for a damaged cache.
     """
-    layer = read_layer(cache)
+    place = under_torchrun(machine or Machine(device=device, threads=threads))
+    reads, causal = recipe.model, recipe.model.objective != "masked"  # masked text is read anew
+    layer = read_layer(cache, bonds=causal and reads.reads_bonds(), facts=causal and reads.reads_facts())
     made_from = {"recipe": sha256(write(recipe).encode()).hexdigest()[:12], "pieces": layer.digest()}
-    finished = claim(out, recipe, layer, made_from)
+    if labels:
+        made_from["labels"] = sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:12]
+    fabric = make_fabric(place, recipe.train, out) if place.world() > 1 else None
+    finished = _claimed(out, recipe, layer, made_from, fabric)
     if finished:
         return finished
-    with own_settings(threads):
-        job = Job(layer, recipe, out, device, made_from)
+    with own_settings(place.threads, place.device):
+        job = Job(layer, recipe, out, place, made_from, fabric or make_fabric(place, recipe.train, out), labels or {})
         job.resume()
-        while job.step < recipe.train.steps:
+        while not job.done():
             loss = job.train_step()
             job.note(loss)
             if on_step:
-                on_step(job.step, recipe.train.steps, loss, job.pieces / max(job.seconds, 1e-9))
+                on_step(job.step, job.expected_steps(), loss, job.pieces / max(job.seconds, 1e-9))
         return job.finish()
 
 
-class Job:
-    """A training job under way: model, optimizer, data, and how far it is."""
+def _claimed(
+    out: Path, recipe: Recipe, layer: PiecesLayer, made_from: dict[str, str], fabric: "Fabric | None"
+) -> RunResult | None:
+    """`claim`, by the first process alone; the others learn how it went."""
+    if fabric is None:
+        return claim(out, recipe, layer, made_from)
+    finished, error, code = None, None, 0
+    if fabric.is_global_zero:
+        try:
+            finished = claim(out, recipe, layer, made_from)
+            code = 1 if finished else 0
+        except (ValueError, Failure) as refused:
+            error, code = refused, 2
+    told: Any = fabric.all_reduce(torch.tensor(code, device=fabric.device), reduce_op="sum")
+    code = int(told)
+    if error:
+        raise error
+    if code == 2:
+        raise Failure("the first process could not begin; what it said tells why")
+    return finished or (claim(out, recipe, layer, made_from) if code == 1 else None)
 
-    def __init__(self, layer: PiecesLayer, recipe: Recipe, out: Path, device: str, made_from: dict[str, str]) -> None:
-        self.layer, self.recipe, self.config, self.out, self.made_from = layer, recipe, recipe.train, out, made_from
+
+class Job:
+    """A training job under way: model, optimizers, data, and how far it is."""
+
+    def __init__(
+        self,
+        layer: PiecesLayer,
+        recipe: Recipe,
+        out: Path,
+        machine: Machine,
+        made_from: dict[str, str],
+        fabric: "Fabric",
+        labels: Mapping[str, int],
+    ) -> None:
+        self.layer, self.recipe, self.out, self.machine, self.made_from = layer, recipe, out, machine, made_from
+        self.fabric, self.world, self.rank = fabric, machine.world(), fabric.global_rank
         self.tokenizer, self.annotator = load_readers(out)
         self.splits = recipe_splits(layer, recipe)
-        config = self.config
-        self.rows = TrainingRows(self.splits["train"], rows=config.rows, length=config.length, seed=config.seed)
+        config = recipe.train
+        self.config = config = settled(config, rows=epoch_rows(self.splits["train"], config), world=self.world)
+        self.labels = labels
+        self.feed = self.feed_of(recipe)
+        self.rows = self.feed.rows(config, self.rank, self.world)
         torch.manual_seed(config.seed)
         self.decoder = Decoder(recipe.model, self.tokenizer.size)
-        self.adam = make_optimizer(self.decoder, config)
-        self.fabric = make_fabric(device, config, out)
-        self.model, self.optimizer = self.fabric.setup(Objective(self.decoder, config.seed), self.adam)
+        self.decoder.checkpoint_layers = config.checkpoint_layers
+        self.flops = flops_a_piece(self.decoder, config.length)
+        self.objective = Objective(self.decoder, config.seed)
+        self.model = fabric.setup_module(compiled(self.objective, config.compile))
+        self.bare = make_optimizers(self.decoder, config)  # after setup: weights may lie in parts by then
+        self.optimizers: list[Any] = [fabric.setup_optimizers(each) for each in self.bare]
+        self.scaler: Any = getattr(fabric.strategy.precision, "scaler", None)
+        self.average = Average(self.decoder, config.ema) if config.ema else None
         self.step, self.pieces, self.seconds = 0, 0, 0.0
-        self.nats, self.norm, self.noted = 0.0, 0.0, 0
-        """Sum of the losses since the last line of the curve, norm of the last gradient, step of that line."""
+        self.nats, self.norm, self.rate, self.noted = 0.0, 0.0, 0.0, 0
+        """Sum of the losses since the last line of the curve; norm and rate of the last step; step of that line."""
+        self.best: dict[str, Any] = {}
+        self.skipped, self.skipped_in_a_row = 0, 0
+        """Steps whose gradient overflowed in float16."""
+
+    def feed_of(self, recipe: Recipe) -> Feed:
+        """What a model of this recipe reads: the job's own, or that of the model that it leaves."""
+        splits = self.splits if recipe == self.recipe else recipe_splits(self.layer, recipe)
+        source = Source(
+            layer=self.layer,
+            recipe=recipe,
+            splits=splits,
+            tokenizer=self.tokenizer,
+            annotator=self.annotator,
+            labels=self.labels,
+        )
+        return FEEDS[recipe.model.objective](source)
 
     def resume(self) -> None:
-        """Go back to the last checkpoint, if there is one: the curve too."""
+        """Go back to the last checkpoint, if there is one: the curve too. Errors: ValueError for another world."""
         place = checkpoint.latest(self.out / CHECKPOINTS)
         if place:
-            state = checkpoint.load(place, self.decoder, self.adam)
+            state = checkpoint.load(place, self.decoder, self.bare, self.average.weights if self.average else None)
+            if state.get("world", 1) != self.world:
+                raise ValueError(f"{self.out} began with {state.get('world', 1)} processes and there are {self.world}; "
+                                 "go on with as many, or name another folder")  # fmt: skip
             self.rows.resume(state["rows"])
             self.step, self.pieces, self.seconds = state["step"], state["pieces"], state["seconds"]
-            self.nats, self.noted = state["nats"], state["noted"]
-        kept = [line for line in read_curve(self.out) if line["step"] <= self.step]
-        checkpoint.write_whole(self.out / CURVE, "".join(json.dumps(line) + "\n" for line in kept))
+            self.nats, self.noted, self.best = state["nats"], state["noted"], state.get("best", {})
+            self.skipped, self.skipped_in_a_row = state.get("skipped", (0, 0))
+            if self.scaler is not None:
+                self.scaler.load_state_dict(state["scaler"])
+        if self.rank == 0:
+            for name in (CURVE, SPEED):
+                kept = [line for line in read_curve(self.out, name) if line["step"] <= self.step]
+                checkpoint.write_whole(self.out / name, "".join(json.dumps(line) + "\n" for line in kept))
+            checkpoint.keep_only(self.out / BEST, self.best.get("step"))
+        self.wait()
+
+    def gone(self) -> float:
+        """The part of the budget that is over, 0 to 1."""
+        config = self.config
+        return min(1.0, self.seconds / config.seconds if config.seconds else self.step / config.steps)
+
+    def done(self) -> bool:
+        return self.gone() >= 1
+
+    def expected_steps(self) -> int:
+        """All steps of the job; where the clock ends it, as many as it would be at the speed so far."""
+        if not self.config.seconds or self.done():
+            return self.step if self.config.seconds else self.config.steps
+        return max(self.step + 1, int(self.step / max(self.gone(), 1e-9)))
+
+    def sum(self, value: float) -> float:
+        """The sum of a number over all processes."""
+        if self.world == 1:
+            return value
+        exact = torch.tensor(value, dtype=torch.float64 if self.fabric.device.type != "mps" else torch.float32)
+        added: Any = self.fabric.all_reduce(exact.to(self.fabric.device), reduce_op="sum")
+        return float(added)
+
+    def wait(self) -> None:
+        if self.world > 1:
+            self.fabric.barrier()
 
     def train_step(self) -> float:
-        """One step of the optimizer; returns its loss. Errors: Diverged before the weights take harm."""
-        began = perf_counter()
-        batch = self.rows.next().to(self.fabric.device)
-        for group in self.adam.param_groups:
-            group["lr"] = learning_rate(self.step + 1, self.config)
-        step = torch.tensor(self.step, device=self.fabric.device)
-        loss, nats = self.model(batch.ids, batch.context, batch.targets, step)
-        self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(
-            self.model, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
-        )
-        assert norm is not None  # Fabric gives the norm when it clips by norm
-        value, self.norm = float(nats), float(norm)
-        self.guard(value)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        """One step of the optimizers; returns its loss. Errors: Diverged before the weights take harm."""
+        began, config, device = perf_counter(), self.config, self.fabric.device
+        batches = [self.rows.next() for _ in range(config.accumulate)]
+        counts = [int((batch.targets != NO_TARGET).sum()) for batch in batches]
+        total = round(self.sum(sum(counts)))
+        self.rate = learning_rate(self.step + 1, config, self.gone() if config.seconds else None)
+        set_rate(self.bare, self.rate)
+        step, open_ = torch.tensor(self.step, device=device), self.opening()
+        nats, losses = 0.0, []
+        for number, (batch, count) in enumerate(zip(batches, counts, strict=True)):
+            batch = batch.to(device)
+            self.objective.part.fill_(number * self.world + self.rank)
+            with self.unsynced(number < config.accumulate - 1):
+                said = self.model(batch.ids, batch.context._replace(opened=open_), batch.targets, step)
+                # Processes' gradients are averaged: a batch counts by its share of the targets, times the processes.
+                share = count * self.world / total
+                self.fabric.backward(said[0] if share == 1 else said[0] * share)
+            losses.append(float(said[1]))
+            nats += losses[-1] * count / total if count != total else losses[-1]
+        self.norm = self.clip()
+        value = self.sum(nats)
+        self.guard(value, batches, losses)
+        self.move()
         self.step += 1
-        self.pieces += int(batch.context.valid().sum())
+        if self.average:
+            self.average.update(self.decoder, self.step)
+        self.pieces += total
         self.seconds += perf_counter() - began
+        if config.seconds:
+            self.seconds = self.sum(self.seconds if self.rank == 0 else 0.0)  # all must stop at the same step
         return value
 
-    def guard(self, loss: float) -> None:
-        """Errors: Diverged if the loss or the gradient is not a number."""
-        if math.isfinite(loss) and math.isfinite(self.norm):
+    def opening(self) -> Tensor | None:
+        """How far views are open by now; None while they hold."""
+        how_far = opened(self.gone(), self.config.scaffold)
+        return torch.tensor(how_far, device=self.fabric.device) if how_far else None
+
+    def unsynced(self, waits: bool) -> Any:
+        """While this lasts, gradients stay with their process if more is to be added to them."""
+        return self.fabric.no_backward_sync(self.model, enabled=True) if waits and self.world > 1 else nullcontext()
+
+    def clip(self) -> float:
+        """Clip the gradient of all weights by its norm, which is returned as it was before."""
+        for optimizer in self.bare:
+            self.fabric.strategy.precision.unscale_gradients(optimizer)
+        weights = [weight for group in groups_of(self.bare) for weight in group["params"]]
+        norm = nn.utils.clip_grad_norm_(weights, self.config.clip)
+        return float(checkpoint.whole(norm))
+
+    def move(self) -> None:
+        """One step of every optimizer; in float16 none where the gradient overflowed, and then a smaller scale."""
+        if self.scaler is None:
+            for optimizer in self.optimizers:
+                optimizer.step()
+        else:
+            overflow = not isfinite(self.norm)
+            self.skipped, self.skipped_in_a_row = self.skipped + overflow, (self.skipped_in_a_row + 1) * overflow
+            for optimizer in () if overflow else self.bare:
+                self.scaler.step(optimizer)
+            self.scaler.update()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def guard(self, loss: float, batches: list[Batch], losses: list[float]) -> None:
+        """Errors: Diverged if the loss or the gradient is not a number; the batches that it came from are saved."""
+        may_overflow = self.scaler is not None and self.skipped_in_a_row < MOST_SKIPPED
+        if isfinite(loss) and (isfinite(self.norm) or may_overflow):
             return
+        config, step = self.config, self.step + 1
+        bad = [number for number, each in enumerate(losses) if not isfinite(each)]
+        said = {"step": step, "recipe": self.recipe.name, "seed": config.seed, "gradient_norm": self.norm}
+        files = [
+            save_batch(
+                self.out,
+                f"step-{step:06d}-{number * self.world + self.rank}",
+                batches[number],
+                self.splits["train"].documents,
+                {**said, "loss": losses[number], "made_from": self.made_from},
+            )
+            for number in bad or ([] if not isfinite(loss) else range(len(batches)))
+        ]
         last = checkpoint.latest(self.out / CHECKPOINTS)
         raise Diverged(
-            f"step {self.step + 1} of {self.recipe.name}: the loss is {loss} and the gradient's norm {self.norm}; "
-            f"lower train.learning_rate (now {self.config.learning_rate}) or train.clip (now {self.config.clip}), or "
-            f"lengthen train.warmup (now {self.config.warmup}); last good checkpoint: {last.name if last else 'none'}"
+            f"step {step} of {self.recipe.name}: the loss is {loss} and the gradient's norm {self.norm}; "
+            f"lower train.learning_rate (now {config.learning_rate}) or train.clip (now {config.clip}), or "
+            f"lengthen train.warmup (now {config.warmup}); last good checkpoint: {last.name if last else 'none'}; "
+            f"the batch is in {', '.join(map(str, files)) or self.out / 'diverged'} (model.diverged.load_batch)"
         )
 
     def note(self, loss: float) -> None:
         """After a step: write to the curve, evaluate, and save, each when it is due."""
-        config, last = self.config, self.step == self.config.steps
+        config, last = self.config, self.done()
         self.nats += loss
         evaluates = last or self.step % config.evaluate_every == 0
         if evaluates or self.step % config.log_every == 0:
-            line = {
+            line: dict[str, Any] = {
                 "step": self.step,
                 "train_loss": self.nats / (self.step - self.noted),
-                "learning_rate": learning_rate(self.step, config),
-                "gradient_norm": self.norm,
+                "learning_rate": self.rate,
+                "gradient_norm": self.norm if isfinite(self.norm) else None,  # JSON has no word for infinity
             }
-            if evaluates and (score := self.score("validation", config.evaluate_pieces)):
-                line |= {"validation_bits_per_byte": score.bits_per_byte, "validation_perplexity": score.perplexity}
+            if config.scaffold:
+                line["opened"] = opened(self.gone(), config.scaffold)
+            if evaluates:
+                line |= self.measure()
             self.nats, self.noted = 0.0, self.step
-            with (self.out / CURVE).open("a", encoding="utf-8") as curve:
-                curve.write(json.dumps(line) + "\n")
-            self.fabric.log_dict({**line, "pieces_per_second": self.pieces / self.seconds}, step=self.step)
+            self.tell(line)
         if last or self.step % config.checkpoint_every == 0:
             self.save()
 
+    def measure(self) -> dict[str, float]:
+        """What a line of the curve says of the validation split; the weights are kept if they are the best so far."""
+        limit = self.config.evaluate_pieces
+        score = self.score("validation", limit)
+        if score is None:
+            return {}
+        found = {"validation_bits_per_byte": score.bits_per_byte, "validation_perplexity": score.perplexity}
+        if score.accuracy is not None:
+            found["validation_accuracy"] = score.accuracy
+        if self.average:
+            with self.average.inside(self.decoder):
+                averaged = self.score("validation", limit)
+            assert averaged is not None
+            found["validation_bits_per_byte_ema"] = averaged.bits_per_byte
+        if self.config.keep_best and score.bits_per_byte < self.best.get("validation_bits_per_byte", float("inf")):
+            self.best = {"step": self.step, "validation_bits_per_byte": score.bits_per_byte}
+            state = {"made_from": self.made_from, **self.best}
+            checkpoint.save(self.out / BEST, self.step, self.decoder, (), state, writes=self.rank == 0)
+        return found
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """A line to the curve; to the logger with what the step cost, which no two runs have alike."""
+        if self.rank:
+            return
+        with (self.out / CURVE).open("a", encoding="utf-8") as curve:
+            curve.write(json.dumps(line) + "\n")
+        cost = {"pieces": self.pieces, "seconds": self.seconds, **self.cost()}
+        with (self.out / SPEED).open("a", encoding="utf-8") as speed:
+            speed.write(json.dumps({"step": self.step, **cost}) + "\n")
+        shown = {**line, **{name: value for name, value in cost.items() if name not in ("pieces", "seconds")}}
+        self.fabric.log_dict({name: value for name, value in shown.items() if value is not None}, step=self.step)
+
+    def cost(self) -> dict[str, float]:
+        """Throughput, memory, and where the device's peak is known how much of it is used."""
+        speed = self.pieces / max(self.seconds, 1e-9)
+        found = {"pieces_per_second": speed, "peak_memory_mib": peak_memory(self.fabric.device)}
+        peak = peak_of(self.fabric.device, self.config.precision)
+        return found | ({"mfu": speed * self.flops / (peak * self.world)} if peak else {})
+
     def save(self) -> None:
         """Checkpoint this step. The curve reaches the disk first, so that no checkpoint knows more than it."""
-        checkpoint.force_to_disk(self.out / CURVE)
+        writes = self.rank == 0
+        if writes:
+            checkpoint.force_to_disk(self.out / CURVE)
         progress = {"pieces": self.pieces, "seconds": self.seconds, "nats": self.nats, "noted": self.noted}
-        state = {"made_from": self.made_from, "rows": self.rows.state(), **progress}
-        checkpoint.save(self.out / CHECKPOINTS, self.step, self.decoder, self.adam, state)
-        checkpoint.prune(self.out / CHECKPOINTS, self.config.keep_checkpoints)
+        state = {"made_from": self.made_from, "rows": self.rows.state(), "world": self.world, **progress}
+        state |= {"best": self.best, "skipped": (self.skipped, self.skipped_in_a_row)}
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
+        average = self.average.weights if self.average else None
+        checkpoint.save(self.out / CHECKPOINTS, self.step, self.decoder, self.bare, state, average, writes)
+        if writes:
+            checkpoint.prune(self.out / CHECKPOINTS, self.config.keep_checkpoints)
+            checkpoint.keep_only(self.out / BEST, self.best.get("step"))
 
-    def score(self, split: str, pieces: int | None = None) -> Score | None:
-        """Score of the model as it is now."""
-        rows, length = self.config.rows, self.config.length
-        device = self.fabric.device
+    def score(self, split: str, pieces: int | None = None, decoder: Decoder | None = None) -> Score | None:
+        """Score of the model as it is now, views as far open as they are, or of another decoder as it is.
+
+        Every process reads all: none would be done sooner if they shared, and sums come out the same.
+        """
+        logits, open_ = decoder or logits_of(self.objective), None if decoder else self.opening()
+
+        def opened_logits(ids: Tensor, context: Context) -> Tensor:
+            return logits(ids, context._replace(opened=open_))
+
         with self.fabric.autocast():
-            return evaluate(self.decoder, self.splits[split], rows=rows, length=length, device=device, pieces=pieces)
-
-    def leak(self) -> LeakResult:
-        """Law 1, measured on held-out documents, or on training ones where nothing is held out."""
-        split = next(self.splits[name] for name in ("validation", "test", "train") if self.splits[name].documents)
-        bounds = list(zip(split.offset, split.offset[1:], strict=False))[:LEAK_DOCUMENTS]
-        stored = [{name: array[begin:end] for name, array in split.columns.items()} for begin, end in bounds]
-        annotators = recipe_annotators(self.layer, self.recipe, self.annotator, split.documents[:LEAK_DOCUMENTS])
-        closers = self.tokenizer.encode('."\n').tolist()
-        documents = [columns["pieces"] for columns in stored]
-        return measure_leak(self.decoder, list(annotators.values()), documents, closers=closers, stored=stored)
+            return self.feed.score(
+                decoder or self.decoder, opened_logits, split, self.config, self.fabric.device, pieces
+            )
 
     def finish(self) -> RunResult:
         """Evaluate the trained model, measure leaks, and write what a finished run holds; the result comes last."""
-        self.fabric.logger.finalize("success")  # TensorBoard's file reaches the disk
-        scores = {name: self.score(name) for name in ("validation", "test")}
-        leak = self.leak()
-        place = checkpoint.latest(self.out / CHECKPOINTS)
-        assert place is not None  # the last step saved one
-        copyfile(place / "model.safetensors", self.out / WEIGHTS)
-        made: dict[str, Any] = provenance(str(self.fabric.device))
-        result = RunResult(
-            recipe=self.recipe.name,
-            bits_per_byte={name: score.bits_per_byte if score else None for name, score in scores.items()},
-            perplexity={name: score.perplexity if score else None for name, score in scores.items()},
-            leak_free=leak.leak_free and not self.recipe.leaky,
-            max_change=leak.max_change,
-            first_violation=leak.first_violation,
-            parameters=sum(weight.numel() for weight in self.decoder.parameters()),
-            steps=self.step,
-            pieces=self.pieces,
-            pieces_per_second=self.pieces / self.seconds,
-            seconds=self.seconds,
-            seed=self.config.seed,
-            threads=torch.get_num_threads(),
-            made_from=self.made_from,
-            **made,
-        )
-        save_result(self.out, result)
+        for logger in self.fabric.loggers:
+            logger.finalize("success")  # TensorBoard's file reaches the disk
+        decoder, recipe = final_model(self.decoder, self.recipe, self.fabric.device)
+        scores = {name: self.score(name, decoder=decoder) for name in ("validation", "test")}
+        averaged: dict[str, float | None] = {}
+        if self.average:
+            with self.average.inside(self.decoder):
+                other, _ = final_model(self.decoder, self.recipe, self.fabric.device)
+                for name in scores:
+                    score = self.score(name, decoder=other)
+                    averaged[name] = score.bits_per_byte if score else None
+        result = result_of(self, decoder, recipe, scores, averaged)
+        self.wait()
         return result

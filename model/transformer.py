@@ -9,6 +9,7 @@ Letters: B rows, N pieces of a row, M width of the model, F width of the feed-fo
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from model.attention import MECHANISMS
 from model.config import ModelConfig
@@ -32,6 +33,8 @@ class Decoder(nn.Module):
         """vocabulary: number of pieces of the tokenizer. First weights are drawn from torch's global generator."""
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
+        self.checkpoint_layers = False
+        """Whether a backward pass computes layers again instead of finding all that they made in memory."""
         self.embedding = nn.Embedding(vocabulary, config.dim)
         self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.layers))  # type: ignore[assignment]
         self.norm = nn.RMSNorm(config.dim, eps=1e-6)
@@ -44,11 +47,17 @@ class Decoder(nn.Module):
         self.tag_out = _embedding(TAGS, config.dim) if config.tag_loss else None
 
     def draw_first_weights(self) -> None:
-        """Normal for matrices, narrower for the two of a layer that write to the residual stream; norms stay 1."""
-        writing = FIRST_STD * (2 * self.config.layers) ** -0.5
+        """Normal for matrices, narrower for the two of a layer that write to the residual stream; norms stay 1.
+
+        Under `base_dim` the spread of matrices and the last norm's gain fall with width (model.optimizer says why).
+        """
+        width = (self.config.base_dim or self.config.dim) / self.config.dim
+        writing = (2 * self.config.layers) ** -0.5
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=writing if name.endswith("out") else FIRST_STD)
+                inside = 1.0 if isinstance(module, nn.Embedding) else width**0.5
+                nn.init.normal_(module.weight, std=FIRST_STD * inside * (writing if name.endswith("out") else 1.0))
+        nn.init.constant_(self.norm.weight, width)
 
     def forward(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
         """ids_BN: int64. Returns [B,N,V]: logits of the piece that follows each; at padding they mean nothing.
@@ -71,16 +80,21 @@ class Decoder(nn.Module):
             place = torch.arange(ids_BN.shape[1], device=ids_BN.device)
             x_BNM = x_BNM + self.place_embedding(place - context.sequence_start())
         if self.tag_embedding is not None:
-            x_BNM = x_BNM + self.tag_embedding(context.input_tag)
+            tag_BNM = self.tag_embedding(context.input_tag)
+            x_BNM = x_BNM + (tag_BNM if context.opened is None else tag_BNM * (1 - context.opened).to(tag_BNM.dtype))
         if self.feature_embedding is not None:
             known_BNF = facts_of(context).query_features[:, :, None] >> torch.arange(FEATURE_BITS, device=x_BNM.device)
-            x_BNM = x_BNM + (known_BNF & 1).to(x_BNM.dtype) @ self.feature_embedding.weight
+            known_BNM = (known_BNF & 1).to(x_BNM.dtype) @ self.feature_embedding.weight
+            x_BNM = x_BNM + (known_BNM if context.opened is None else known_BNM * (1 - context.opened).to(x_BNM.dtype))
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
         noises = noise.spread(len(self.layers)) if noise else [None] * len(self.layers)
         for layer, its_noise in zip(self.layers, noises, strict=True):
             context = layer.attention.prepare(context)  # the first layer makes the biases, the others share them
-            x_BNM = layer(x_BNM, context, its_noise)
+            if self.checkpoint_layers and torch.is_grad_enabled():
+                x_BNM = checkpoint(layer, x_BNM, context, its_noise, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x_BNM = layer(x_BNM, context, its_noise)
         normed_BNM: Tensor = self.norm(x_BNM)
         return normed_BNM
 
@@ -91,7 +105,7 @@ class Layer(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(config.dim, eps=1e-6)
-        self.attention = MECHANISMS[config.mechanism(layer)](config, layer)
+        self.attention = MECHANISMS[config.mechanism(layer)].make(config, layer)
         self.feed_norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.feed = FeedForward(config)
 

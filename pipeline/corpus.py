@@ -53,6 +53,8 @@ class Document:
     language: str
     text: str
     """Characters as in the file, line ends included; at least one is no space, none is NUL."""
+    label: str = ""
+    """The field `label` of a record, if it has one; caches do not keep it (`read_labels`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,18 @@ def read_documents(inputs: Sequence[str | Path], language: str = "en") -> Iterat
     bytes for every id.
     """
     return _read(find_files(inputs), language)
+
+
+def read_labels(inputs: Sequence[str | Path]) -> dict[str, int]:
+    """Class by document id, of the documents that have a label; the classes are the labels in sorted order, from 0.
+
+    Errors: ValueError if there is none, or no such file.
+    """
+    found = {each.id: each.label for each in read_documents(inputs) if isinstance(each, Document) and each.label}
+    if not found:
+        raise ValueError("no record has a field 'label'; give JSON lines, or tables, with the fields text and label")
+    classes = {label: number for number, label in enumerate(sorted(set(found.values())))}
+    return {name: classes[label] for name, label in found.items()}
 
 
 def find_files(inputs: Sequence[str | Path]) -> list[tuple[str, File]]:
@@ -175,7 +189,7 @@ def _read(files: Iterable[tuple[str, File]], language: str) -> Iterator[Document
             reason = entry.reason or _fault(entry.text)
             told = LANGUAGE_IN_NAME.match(file.name)
             about = {"id": name, "source": _storable(source), "split": split, "language": told[1] if told else language}
-            yield Rejected(**about, reason=reason) if reason else Document(**about, text=entry.text)  # type: ignore[arg-type]
+            yield Rejected(**about, reason=reason) if reason else Document(**about, text=entry.text, label=entry.label)  # type: ignore[arg-type]
 
 
 def _entries(file: File) -> Iterator[Entry]:

@@ -31,6 +31,10 @@ TITLE = re.compile(rb" = [^=\s].* = \s*")
 """A title line of WikiText: ` = Title = `. Sections have more signs: ` = = Section = = `."""
 
 
+FIELDS = ("text", "id", "label")
+"""Of a record, what is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A document as found: its text, or why there is none."""
@@ -39,6 +43,8 @@ class Entry:
     """Names it inside its file; empty if the file is one document."""
     text: str = ""
     reason: str = ""
+    label: str = ""
+    """What its record says of its class."""
 
 
 def read_text(path: File) -> Iterator[Entry]:
@@ -79,7 +85,7 @@ def read_parquet(path: File) -> Iterator[Entry]:
     """Columns `text` and, if there is one, `id`; a batch of rows at a time."""
     with path.open("rb") as raw, pq.ParquetFile(raw) as file:
         names = file.schema_arrow.names
-        columns = [name for name in ("text", "id") if name in names]
+        columns = [name for name in FIELDS if name in names]
         yield from _table_entries(names, file.iter_batches(batch_size=256, columns=columns))
 
 
@@ -164,7 +170,7 @@ def _table_entries(names: list[str], batches: Iterable[pa.RecordBatch]) -> Itera
         return
     row = 0
     for batch in batches:
-        for record in batch.select([name for name in ("text", "id") if name in names]).to_pylist():
+        for record in batch.select([name for name in FIELDS if name in names]).to_pylist():
             yield _record_entry(row, record)
             row += 1
 
@@ -190,7 +196,8 @@ def _record_entry(row: int, record: dict[str, object]) -> Entry:
         return Entry(name, reason=f"row {row + 1} has no field 'text'; its fields: {', '.join(record) or 'none'}")
     if not isinstance(text, str):
         return Entry(name, reason=f"the field 'text' of row {row + 1} is {_named(text)}; give a string")
-    return Entry(name, text)
+    label = record.get("label")
+    return Entry(name, text, label=str(label) if isinstance(label, str | int) else "")
 
 
 def _named(value: object) -> str:

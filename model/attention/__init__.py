@@ -5,11 +5,11 @@ A mechanism is a module made from the model's configuration. `forward(x [B,N,M],
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from model.attention.views import ViewsAttention
+from model.attention.views import ViewsAttention, mix_slow
 from model.context import Context
 
 if TYPE_CHECKING:
@@ -23,5 +23,14 @@ class Mechanism(Protocol):
     def __call__(self, x_BNM: Tensor, context: Context) -> Tensor: ...
 
 
-MECHANISMS: dict[str, Callable[["ModelConfig", int], Mechanism]] = {"views": ViewsAttention}
-"""All mechanisms by name: what makes one for a layer, by the layer's number."""
+class Entry(NamedTuple):
+    """A line of the table."""
+
+    make: Callable[["ModelConfig", int], Mechanism]
+    """Makes one for a layer, by the layer's number."""
+    slow: Callable[[Any, Tensor, Context], Tensor]
+    """(what was made, x_BNM, context) -> [B,N,M]: its slow twin, with the same weights, straight from the formula."""
+
+
+MECHANISMS: dict[str, Entry] = {"views": Entry(ViewsAttention, mix_slow)}
+"""All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

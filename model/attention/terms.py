@@ -71,4 +71,4 @@ class Terms(nn.Module):
         if of_kinds is not None:
             joined_BKNN = context.biases[JOINED]
             total = total + torch.einsum("hk,bkqs->bhqs", of_kinds.to(joined_BKNN), joined_BKNN)
-        return total
+        return total if context.opened is None else total * (1 - context.opened).to(total.dtype)

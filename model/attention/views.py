@@ -1,12 +1,14 @@
 """Attention whose heads see through views: softmax attention over the pairs that a head's view allows.
 
 What a head may not see gets -inf before the softmax, and with ALiBi (Press et al. 2022) what it sees less the further
-off it is; both are one bias, made once a batch and shared by all layers of like heads. `attend_slow` is the meaning,
-pair by pair. Letters: B rows, N pieces, H heads, D width of a head, M width of the model, V distinct views.
+off it is. Heads are computed by the path that `model.kernels.choose` finds cheapest; all paths are equal in value and
+gradient. `attend_slow` is the meaning, pair by pair. Letters: B rows, N pieces, H heads, G heads of keys and values,
+D width of a head, M width of the model, V distinct views.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from math import log
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +17,23 @@ from torch.nn import functional
 from model.attention.rotary import Turn, rotate, turn_of
 from model.attention.terms import Terms
 from model.context import Context
-from model.views import View, sees, view_masks
+from model.kernels.choose import MEASURED, Path, choose
+from model.kernels.cpu import attend_sparse
+from model.kernels.flex import Tiles, attend_flex, tiles_of
+from model.kernels.pairs import line_of
+from model.kernels.plan import Plan, plan_of
+from model.views import Named, View, allowed, sees, view_masks
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
+
+
+class Way(NamedTuple):
+    """How some heads of a layer are computed in one batch."""
+
+    path: Path
+    heads: tuple[int, ...]
+    plan: Plan | Tiles | None = None
 
 
 class ViewsAttention(nn.Module):
@@ -27,53 +42,124 @@ class ViewsAttention(nn.Module):
     def __init__(self, config: "ModelConfig", layer: int = 0) -> None:
         super().__init__()
         self.views, self.positions = config.head_views(layer), config.positions
+        self.key_heads, self.width = config.key_heads(), config.dim // config.heads
         self.slopes = alibi_slopes(config.heads) if config.positions == "alibi" else ()
         self.look = ", ".join(map(str, self.views)) + (" less by distance" if self.slopes else "")
-        """What the heads see, in words: layers that say the same share a bias."""
+        """What the heads see, in words: layers that say the same share masks and plans."""
         self.terms = Terms(config)
-        self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
+        self.qkv = nn.Linear(config.dim, (config.heads + 2 * self.key_heads) * self.width, bias=False)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
 
     def prepare(self, context: Context) -> Context:
-        """The context with the bias of these heads; one that it has already is kept."""
+        """The context with how these heads are computed, and their bias or plans; what it has already is kept."""
         if self.terms:
             context = self.terms.prepare(context, computed_in(self.qkv.weight))
-        if self.look in context.biases:
+        if self.look in context.plans:
             return context
-        bias = view_bias(self.views, self.slopes, context, computed_in(self.qkv.weight))
+        ways = self.ways(context)
+        context = context._replace(plans={**context.plans, self.look: ways})
+        if not (twins := [head for way in ways if way.path == "twin" for head in way.heads]):
+            return context
+        slopes = [self.slopes[head] for head in twins] if self.slopes else ()
+        bias = view_bias([self.views[head] for head in twins], slopes, context, computed_in(self.qkv.weight))
         return context._replace(biases={**context.biases, self.look: bias})
 
+    def ways(self, context: Context) -> tuple[Way, ...]:
+        """The heads by path, those of one view together; all dense masks are one way."""
+        if self.terms or context.opened is not None:  # all pairs count
+            return (Way("twin", tuple(range(len(self.views)))),)
+        dtype, ways, twins = computed_in(self.qkv.weight), list[Way](), list[int]()
+        measured = MEASURED.get(context.document.device.type)
+        line = line_of(context) if measured and context.document.shape[1] >= measured.shortest else None
+        for view in dict.fromkeys(self.views):
+            heads = tuple(head for head, its in enumerate(self.views) if its == view)
+            path, cover = choose(view, context, line, dtype, width=self.width, sloped=bool(self.slopes))
+            slopes = tuple(self.slopes[head] for head in heads) if self.slopes else ()
+            if path == "twin":
+                twins += heads
+            elif line is None or cover is None:
+                ways.append(Way(path, heads))
+            elif path == "sparse":
+                exact = torch.promote_types(dtype, torch.float32)
+                ways.append(Way(path, heads, plan_of(view, cover, line, slopes, exact)))
+            else:
+                ways.append(Way(path, heads, tiles_of(view, cover, line, slopes)))
+        return (*([Way("twin", tuple(sorted(twins)))] if twins else []), *ways)
+
     def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
-        B, N, M = x_BNM.shape
-        rotary = self.positions == "rotary"
-        turn = turn_of(N, M // len(self.views), x_BNM.device, computed_in(self.qkv.weight)) if rotary else None
-        q_BHND, k_BHND, v_BHND = self.heads(x_BNM, turn)
-        context = self.prepare(context)
-        bias_BHNN = context.biases[self.look]
-        if self.terms:
-            bias_BHNN = bias_BHNN + self.terms(context)
-        mixed_BHND = attend(q_BHND, k_BHND, v_BHND, bias_BHNN)
-        mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(B, N, M))
+        mixed_BHND = self.mix(*self.inputs(x_BNM, context), self.prepare(context))
+        mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
         return mixed_BNM
 
+    def inputs(self, x_BNM: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of a whole batch."""
+        # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
+        x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
+        if self.positions != "rotary":
+            return self.heads(x_BNM, None)
+        turn = turn_of(x_BNM.shape[1], self.width, x_BNM.device, computed_in(self.qkv.weight))
+        return self.heads(x_BNM, turn)
+
     def heads(self, x_BNM: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, [B,H,N,D] each, the first two turned."""
+        """Queries [B,H,N,D], keys and values [B,G,N,D]; queries and keys turned."""
         B, N, _ = x_BNM.shape
-        q_BHND, k_BHND, v_BHND = self.qkv(x_BNM).view(B, N, 3, len(self.views), -1).permute(2, 0, 3, 1, 4)
+        qkv_BHND = self.qkv(x_BNM).view(B, N, -1, self.width).transpose(1, 2)
+        q_BHND, k_BGND, v_BGND = qkv_BHND.split([len(self.views), self.key_heads, self.key_heads], dim=1)
         if turn is None:
-            return q_BHND, k_BHND, v_BHND
-        return rotate(q_BHND, turn), rotate(k_BHND, turn), v_BHND
+            return q_BHND, k_BGND, v_BGND
+        return rotate(q_BHND, turn), rotate(k_BGND, turn), v_BGND
+
+    def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
+        """[B,H,N,D]: attention of all heads, each by its way of a prepared context."""
+        ways: tuple[Way, ...] = context.plans[self.look]
+        each, mixed = len(self.views) // self.key_heads, list[Tensor]()
+        for path, heads, plan in ways:
+            shared = path in ("sparse", "flex") and _whole_groups(heads, each)
+            keys = heads[::each] if shared else heads  # SDPA wants keys for every head
+            q = _taken(q_BHND, heads)
+            k, v = (_taken(x_BGND, [head // each for head in keys]) for x_BGND in (k_BGND, v_BGND))
+            if path == "twin":
+                bias_BHNN = context.biases[self.look]
+                mixed.append(attend(q, k, v, bias_BHNN + self.terms(context) if self.terms else bias_BHNN))
+            elif path == "causal":
+                mixed.append(functional.scaled_dot_product_attention(q, k, v, is_causal=True))
+            elif isinstance(plan, Plan):
+                mixed.append(attend_sparse(q, k, v, plan))
+            else:
+                assert isinstance(plan, Tiles)
+                mixed.append(attend_flex(q, k, v, plan))
+        if len(mixed) == 1:
+            return mixed[0]
+        order = [head for way in ways for head in way.heads]
+        return _taken(torch.cat(mixed, dim=1), [order.index(head) for head in range(len(order))])
+
+
+def _whole_groups(heads: Sequence[int], each: int) -> bool:
+    """Whether these heads are all that share their keys, group after group of `each`."""
+    first = heads[::each]
+    return all(head % each == 0 for head in first) and list(heads) == [one + n for one in first for n in range(each)]
+
+
+def _taken(x_BHND: Tensor, heads: Sequence[int]) -> Tensor:
+    """These heads, without a copy where they are neighbours."""
+    if list(heads) == list(range(heads[0], heads[0] + len(heads))):
+        return x_BHND[:, heads[0] : heads[0] + len(heads)]
+    # By numbers of its own and not by a list of heads: a list would be copied to the device in every step.
+    return torch.cat([x_BHND[:, head : head + 1] for head in heads], dim=1)
 
 
 def view_bias(views: Sequence[View], slopes: Sequence[float], context: Context, dtype: torch.dtype) -> Tensor:
     """[B,H,N,N], or [B,1,N,N] where all heads are alike: what is added to the scores of head h's queries (rows).
 
     0 where its view allows the pair and -inf where not; with slopes, one a head, 0 becomes -slope * distance in pieces.
+    Where views are open (`context.opened`), a pair that time order and documents allow has log(opened) at least.
     """
     distinct = {str(view): view for view in views}
     bias_BVNN = torch.zeros((), dtype=dtype, device=context.document.device).masked_fill(
         ~view_masks(list(distinct.values()), context), float("-inf")
     )
+    if context.opened is not None:
+        bias_BVNN = torch.where(allowed(context)[:, None], bias_BVNN.maximum(context.opened.to(dtype).log()), bias_BVNN)
     if len(distinct) > 1:
         # By numbers of its own and not by a list of heads: a list would be copied to the device in every step.
         bias_BVNN = torch.cat([bias_BVNN[:, list(distinct).index(str(view))][:, None] for view in views], dim=1)
@@ -91,23 +177,36 @@ def attend(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor, bias_BHNN: Tensor) ->
 
 
 def attend_slow(
-    q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor, views: Sequence[View], slopes: Sequence[float], context: Context
+    q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, views: Sequence[View], slopes: Sequence[float], context: Context
 ) -> Tensor:
-    """The slow twin of `attend` with `view_bias`: one softmax at a time, over the keys that pass `sees`."""
+    """The slow twin of all paths: one softmax at a time, over the keys that pass `sees`."""
     B, H, N, D = q_BHND.shape
+    each = H // k_BGND.shape[1]
     rows = []
     for row in range(B):
         for head in range(H):
             for t in range(N):
                 keys = [s for s in range(N) if sees(views[head], context, row, t, s)]
-                far = [abs(t - s) * slopes[head] if slopes else 0.0 for s in keys]
+                shut: dict[int, float] = {}
+                if context.opened is not None and float(context.opened) > 0:
+                    dense = [s for s in range(N) if sees(Named("dense"), context, row, t, s)]
+                    shut = {s: -log(float(context.opened)) for s in dense if s not in keys}
+                    keys = dense
+                far = [(abs(t - s) * slopes[head] if slopes else 0.0) + shut.get(s, 0.0) for s in keys]
                 scores = [
-                    q_BHND[row, head, t].dot(k_BHND[row, head, s]) / D**0.5 - less
+                    q_BHND[row, head, t].dot(k_BGND[row, head // each, s]) / D**0.5 - less
                     for s, less in zip(keys, far, strict=True)
                 ]
                 weights = torch.stack(scores).softmax(0)
-                rows.append(sum(weight * v_BHND[row, head, s] for weight, s in zip(weights, keys, strict=True)))
+                rows.append(sum(weight * v_BGND[row, head // each, s] for weight, s in zip(weights, keys, strict=True)))
     return torch.stack([torch.as_tensor(each) for each in rows]).view(B, H, N, D)
+
+
+def mix_slow(layer: ViewsAttention, x_BNM: Tensor, context: Context) -> Tensor:
+    """The slow twin of a layer."""
+    mixed_BHND = attend_slow(*layer.inputs(x_BNM, context), layer.views, layer.slopes, context)
+    mixed_BNM: Tensor = layer.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
+    return mixed_BNM
 
 
 def alibi_slopes(heads: int) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ recipe.py     both under a name, and where they come from
 
 from model.config.network import POSITIONS, ModelConfig
 from model.config.recipe import RECIPES, Recipe, changed, load_recipe, recipe_names
-from model.config.training import PRECISIONS, TrainConfig
+from model.config.training import PRECISIONS, TrainConfig, settled
 
 __all__ = [
     "POSITIONS",
@@ -22,4 +22,5 @@ __all__ = [
     "changed",
     "load_recipe",
     "recipe_names",
+    "settled",
 ]

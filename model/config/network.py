@@ -31,6 +31,9 @@ class ModelConfig:
     """Views of their own for the layers, a list a layer, over and over from the first up; none: all have `views`."""
     pattern: tuple[str, ...] = ("views",)
     """Names in model.attention.MECHANISMS, one a layer, over and over from the first layer up."""
+    base_dim: int = 0
+    """Width at which the learning rate was found; first weights and rates are then fitted to this one, so that the rate
+    holds (model.optimizer). 0: both are as they are at every width."""
     kv_heads: int = 0
     """Heads of keys and values, each shared by as many heads of queries (Ainslie et al. 2023); 0: as many as heads."""
     positions: str = "rotary"
@@ -65,6 +68,8 @@ class ModelConfig:
             at_least_one(name, getattr(self, name))
         if self.dim % self.heads or (self.dim // self.heads) % 2:
             raise ValueError(f"dim is {self.dim}; with {self.heads} heads give a multiple of {2 * self.heads}")
+        if self.base_dim < 0:
+            raise ValueError(f"base_dim is {self.base_dim}; give the width that the learning rate was found at, or 0")
         if self.kv_heads < 0 or self.heads % (self.kv_heads or self.heads):
             raise ValueError(f"kv_heads is {self.kv_heads}; {self.heads} heads must share them out evenly")
         for views in (self.views, *self.layer_views):

@@ -70,7 +70,8 @@ def changed(recipe: Recipe, seed: int | None, steps: int | None) -> Recipe:
     name = ",".join([recipe.name, *(f"{key}={value}" for key, value in said.items())])
     settings = recipe.train if seed is None else replace(recipe.train, seed=seed)
     if steps is not None:
-        settings = replace(settings, steps=steps, warmup=min(settings.warmup, steps))
+        others = {"epochs": 0.0, "tokens": 0, "seconds": 0.0}  # the recipe's own budget gives way
+        settings = replace(settings, steps=steps, warmup=min(settings.warmup, steps), **others)  # type: ignore[arg-type]
     return replace(recipe, name=name, train=settings)
 
 

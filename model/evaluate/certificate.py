@@ -18,18 +18,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.columns import ATTRIBUTES, Split
+from model.bonds import SplitBonds
+from model.columns import Split
 from model.config import Recipe
 from model.controls import document_seed, honest
-from model.controls.words import Change, Columns, document_columns
+from model.controls.words import Change
 from model.evaluate.leak import OTHER_SHAPES, observe
 from model.evaluate.past import attributes_told, keys_told
+from model.evaluate.planted import PLANTED, next_words_bonds
 from model.evaluate.streaming import Setup, Stream, entered, planted_change
 from model.toml import write
 from model.transformer import Decoder
+from pipeline.bonds.config import BondConfig
 from pipeline.errors import Failure
 from pipeline.pieces import Tokenizer
-from pipeline.prefix import Attributes, PrefixAnnotator
+from pipeline.prefix import PrefixAnnotator
 from pipeline.provenance import provenance
 
 BOUND = OTHER_SHAPES
@@ -112,7 +115,7 @@ class Certificate:
         return asdict(self)
 
 
-def drawn(split: Split, config: CertificateConfig) -> dict[str, Columns]:
+def drawn(split: Split, config: CertificateConfig) -> dict[str, Split]:
     """Some documents, drawn by the seed: what the cache stores of their beginnings, or of all of them, by id.
 
     Errors: Failure if the split is empty.
@@ -121,10 +124,7 @@ def drawn(split: Split, config: CertificateConfig) -> dict[str, Columns]:
         raise Failure("the cache holds no held-out documents to replay; add text, or files whose names say -valid")
     order = np.random.default_rng(config.seed).permutation(len(split.documents))[: config.documents]
     end = None if config.whole else config.pieces
-    return {
-        split.documents[at]: {name: array[:end] for name, array in document_columns(split, int(at)).items()}
-        for at in sorted(order.tolist())
-    }
+    return {split.documents[at]: split.document(at, end) for at in sorted(order.tolist())}
 
 
 def certify(
@@ -132,8 +132,9 @@ def certify(
     recipe: Recipe,
     tokenizer: Tokenizer,
     annotator: PrefixAnnotator,
-    documents: Mapping[str, Columns],
+    documents: Mapping[str, Split],
     *,
+    bonds: BondConfig | None = None,
     pieces: int | None = None,
     change: Change = honest,
     seed: int = 0,
@@ -142,14 +143,15 @@ def certify(
 ) -> Certificate:
     """Replay documents, and compare.
 
-    documents: as the recipe's model reads them from a cache (`drawn`). pieces: from the beginning of each, those whose
-    keys and logits are compared; None: all. change: what the recipe makes of honest columns
-    (`model.inputs.recipe_change`); the process makes it too, of what it knows. seed: of the draw, to be told.
-    planted: the name of a leak to be caught. About 5 ms a piece for a model of 7M parameters, and some seconds to
-    start. Errors: ValueError for more pieces than learned positions; Failure if the process fails.
+    documents: each a split of its own, as the recipe's model reads it from a cache (`drawn`). bonds: settings of the
+    cache's bonds. pieces: from the beginning of each, those whose keys and logits are compared, and bonds with them;
+    None: all. change: what the recipe makes of honest columns (`model.inputs.recipe_change`); the process makes it too,
+    of what it knows. seed: of the draw, to be told. planted: the name of a leak to be caught. About 5 ms a piece for a
+    model of 7M parameters, and some seconds to start. Errors: ValueError for more pieces than learned positions;
+    Failure if the process fails.
     """
     began, config = perf_counter(), recipe.model
-    sizes = [len(columns["pieces"]) for columns in documents.values()]
+    sizes = [int(document.offset[-1]) for document in documents.values()]
     compared = [min(size, size if pieces is None else pieces) for size in sizes]
     longest = max(compared)
     if config.positions == "learned" and longest > config.context:
@@ -159,7 +161,7 @@ def certify(
         )
     exact = copy.deepcopy(model).to("cpu", torch.float64).eval()
     setup = Setup.of(model, annotator, tokenizer, change)
-    setup = replace(setup, pieces=pieces, planted=planted, whole_prefix=whole_prefix)
+    setup = replace(setup, bonds=bonds, pieces=pieces, planted=planted, whole_prefix=whole_prefix)
     record = _Record(pieces)
     with Stream(setup) as stream, entered(planted):
         for name, stored in documents.items():
@@ -199,20 +201,19 @@ class _Record:
         self.difference = 0.0
         self.first: Break | None = None
 
-    def document(self, name: str, stored: Columns, exact: Decoder, stream: Stream) -> None:
+    def document(self, name: str, stored: Split, exact: Decoder, stream: Stream) -> None:
         """Replay one document, to its end even if the two sides differ: how much is worth knowing."""
-        beginning = {each: stored[each][: self.pieces] for each in stored}
-        attributes = Attributes(**{each: beginning[each] for each in ATTRIBUTES})
-        whole = observe(exact, beginning["pieces"], attributes)
+        columns, whole = stored.columns, observe(exact, stored.document(0, self.pieces))
         largest = float(whole.logits.abs().max()) or 1.0
         stream.begin(document_seed(name))
-        for t, piece in enumerate(stored["pieces"].tolist()):
-            answer = stream.read(piece)
-            told = {"attributes": sha256(attributes_told(stored, t)).digest()}
-            if t < len(whole.logits):
+        for t, piece in enumerate(columns["pieces"].tolist()):
+            answer, compared = stream.read(piece), t < len(whole.logits)
+            context = whole.context if compared else None
+            told = {"attributes": sha256(attributes_told(columns, t, context)).digest()}
+            if compared:
                 told["keys"] = sha256(keys_told(whole.views, whole.masks[:, t])).digest()
             same = {each: told[each] == getattr(answer, each) for each in told}
-            if t < len(whole.logits):
+            if compared:
                 change = float(np.abs(whole.logits[t].numpy() - answer.logits).max()) / largest
                 self.difference = float(np.maximum(self.difference, change))  # unlike max, it keeps what is no number
                 same["logits"] = change <= BOUND
@@ -232,7 +233,11 @@ def weights_digest(model: Decoder) -> str:
     return digest.hexdigest()
 
 
-def _planted(name: str, stored: Columns) -> Columns:
-    """What a leak makes of the columns of a whole document."""
+def _planted(name: str, stored: Split) -> Split:
+    """What a leak makes of a whole document."""
     change = planted_change(name)
-    return {**stored, **change(0, stored)} if change else stored
+    if change:
+        return replace(stored, columns={**stored.columns, **change(0, stored.columns)})
+    if name and PLANTED[name].bonds and stored.bonds:
+        return replace(stored, bonds=SplitBonds.of([next_words_bonds(stored.bonds.lists())]))
+    return stored

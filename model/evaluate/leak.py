@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.batches import read_places
-from model.columns import ATTRIBUTES, split_of
+from model.columns import ATTRIBUTES, Split, split_of
+from model.context import Context
 from model.transformer import Decoder
 from model.views import view_masks
 
@@ -88,14 +89,13 @@ def measure_leak(
     each = annotator if isinstance(annotator, Sequence) else [annotator] * len(documents)
     for number, (whole, reader) in enumerate(zip(documents, each, strict=True)):
         ids, other = whole[:length], documents[(number + 1) % len(documents)]
-        base = observe(exact, ids, reader.annotate(ids), known_of(reader, ids))
+        base = observe(exact, read_by(reader, ids))
         if stored and (said := attribute_change(stored[number], base.attributes, len(ids) - 1)):
             violations.append(f"document {number}: the cache stores another {said}")
         for t in sorted(random.permutation(len(ids) - 1)[:cuts].tolist()):
             tried += 1
             for ending, changed in _endings(ids, t, other, closers, exact.vocabulary, random):
-                ended = observe(exact, changed, reader.annotate(changed), known_of(reader, changed))
-                change, found = differences(base, ended, t)
+                change, found = differences(base, observe(exact, read_by(reader, changed)), t)
                 max_change = float(np.maximum(max_change, change))  # what is no number stays so
                 violations += [f"document {number}, {ending} after piece {t}: another {said}" for said in found]
     first = violations[0] if violations else None
@@ -134,22 +134,26 @@ class Observation:
     """The distinct views of the model's heads."""
     masks: Tensor
     """bool [V,N,N]: visible keys under each of them."""
+    context: Context
     logits: Tensor
     """float64 [N, vocabulary]."""
 
 
+def read_by(annotator: Annotator, ids: NDArray[np.int32]) -> Split:
+    """One document as a model reads it that has only its ids."""
+    known = known_of(annotator, ids)
+    return split_of({"": (ids, annotator.annotate(ids))}, [known] if known else None)
+
+
 @torch.no_grad()
-def observe(
-    model: Decoder, ids: NDArray[np.int32], attributes: "Attributes", known: "Known | None" = None
-) -> Observation:
+def observe(model: Decoder, document: Split) -> Observation:
     """Run a model over one document. Alone in its batch, so that equal lengths mean equal arithmetic."""
-    document_BN, position_BN = np.zeros((1, len(ids)), np.int64), np.arange(len(ids))[None]
-    split = split_of({"": (ids, attributes)}, [known] if known else None)
-    ids_BN, context = read_places(split, document_BN, position_BN)
+    position_BN = np.arange(int(document.offset[-1]))[None]
+    ids_BN, context = read_places(document, np.zeros_like(position_BN), position_BN)
     views = model.config.distinct_views()
     masks = view_masks(list(views.values()), context)[0]
-    columns = {name: getattr(attributes, name) for name in ATTRIBUTES}
-    return Observation(columns, tuple(views), masks, model(ids_BN, context)[0])
+    columns = {name: document.columns[name] for name in ATTRIBUTES}
+    return Observation(columns, tuple(views), masks, context, model(ids_BN, context)[0])
 
 
 def differences(base: Observation, other: Observation, t: int) -> tuple[float, list[str]]:

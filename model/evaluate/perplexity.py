@@ -25,7 +25,9 @@ class Score:
     perplexity: float
     """exp(mean nats a predicted piece): comparable between models of one tokenizer alone."""
     pieces: int
-    """Pieces that were predicted."""
+    """Pieces that were predicted; of classes, documents."""
+    accuracy: float | None = None
+    """Of classes: the part of the documents whose class was right."""
 
 
 def piece_loss(logits_BNV: Tensor, targets_BN: Tensor, reduction: str = "mean") -> Tensor:

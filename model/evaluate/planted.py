@@ -37,9 +37,17 @@ class Leaky:
         return known_of(self.annotator, ids)
 
 
+def next_words_bonds(honest: WordLists) -> WordLists:
+    """Every word gets the bonds of the next one, as far as they reach behind the word."""
+    kept = honest.back > 1
+    word = np.repeat(np.arange(len(honest)), np.diff(honest.begin))[kept] - 1
+    begin = np.searchsorted(word, np.arange(len(honest) + 1))
+    return WordLists(begin=begin, back=honest.back[kept] - 1, kind=honest.kind[kept])
+
+
 @dataclass(frozen=True, slots=True)
 class LeakyBonds:
-    """An annotator that gives a word the bonds of the next one, as far as they reach behind the word."""
+    """An annotator that makes bonds so."""
 
     annotator: Annotator
 
@@ -48,13 +56,7 @@ class LeakyBonds:
 
     def known(self, ids: NDArray[np.int32]) -> Known | None:
         known = known_of(self.annotator, ids)
-        if known is None or not len(known.lists):
-            return known
-        honest = known.lists
-        kept = honest.back > 1
-        word = np.repeat(np.arange(len(honest)), np.diff(honest.begin))[kept] - 1
-        begin = np.searchsorted(word, np.arange(len(honest) + 1))
-        return known._replace(lists=WordLists(begin=begin, back=honest.back[kept] - 1, kind=honest.kind[kept]))
+        return known and known._replace(lists=next_words_bonds(known.lists))
 
 
 def whole_word_tag(_ids: NDArray[np.int32], honest: Attributes) -> Attributes:

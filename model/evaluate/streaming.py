@@ -8,13 +8,14 @@ with Stream(Setup.of(model, annotator, tokenizer, change)) as stream:
 The process is spawned, not forked: it holds code, weights and tables, and of documents only what came through the pipe.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -28,10 +29,14 @@ from model.evaluate.incremental import Incremental, incremental
 from model.evaluate.past import Past, attributes_told, keys_told
 from model.transformer import Decoder
 from model.views import view_masks
+from pipeline.bonds.config import BondConfig
 from pipeline.errors import Failure
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import Attributes, PrefixAnnotator
 from pipeline.prefix.tables import Tables
+
+if TYPE_CHECKING:
+    from model.bond_reader import Known
 
 STOP_SECONDS = 5
 
@@ -49,6 +54,8 @@ class Setup:
     end: int
     change: Change = honest
     """What the recipe makes of honest columns; of a control, with what it draws from the training split."""
+    bonds: BondConfig | None = None
+    """Settings of the bonds that the model reads; None: it reads none."""
     planted: str = ""
     """Name of a leak in model.evaluate.planted, to show that it is caught."""
     whole_prefix: bool = False
@@ -74,8 +81,33 @@ class Setup:
         made.load_state_dict({name: torch.from_numpy(weight) for name, weight in self.weights.items()})
         return made.eval()
 
+    def read_words(self) -> Callable[[NDArray[np.int32]], "Known | None"] | None:
+        """What tells of the words of some pieces, if the model reads anything of words."""
+        if not self.config.reads_words():
+            return None
+        from model.bond_reader import Bonded, BondReader  # late: it reads the lexicons
+        from model.evaluate.planted import PLANTED, LeakyBonds
+
+        reader = BondReader.load(_Bytes(self.piece_bytes, self.begin, self.end), self.bonds)
+        bonded: Bonded | LeakyBonds = Bonded(self.annotator(), reader)
+        if self.planted and PLANTED[self.planted].bonds:
+            bonded = LeakyBonds(bonded)
+        return bonded.known
+
     def annotator(self) -> PrefixAnnotator:
         return PrefixAnnotator(Tables(**self.tables), self.piece_bytes, self.begin, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    """What a reader of words asks of a tokenizer."""
+
+    piece_bytes: tuple[bytes, ...]
+    begin: int
+    end: int
+
+    def decode(self, ids: NDArray[np.int32]) -> str:
+        return b"".join(self.piece_bytes[each] for each in ids).decode("utf-8", errors="replace")
 
 
 class Answer(NamedTuple):
@@ -103,12 +135,12 @@ class Replay:
     def __init__(self, setup: Setup) -> None:
         self.setup, self.decoder, self.annotator = setup, setup.model(), setup.annotator()
         self.change = planted_change(setup.planted) or setup.change
-        self.views = setup.config.distinct_views()
+        self.views, self.read_words = setup.config.distinct_views(), setup.read_words()
         self.past: Past | None = None
         self.model: Incremental | None = None
 
     def begin(self, seed: int) -> None:
-        self.past = Past(self.annotator, self.change, seed)
+        self.past = Past(self.annotator, self.change, seed, self.read_words)
         self.model = incremental(self.decoder, self.setup.whole_prefix)
 
     def read(self, piece: int) -> Answer:
@@ -116,10 +148,11 @@ class Replay:
         assert self.model is not None
         self.past.read(piece)
         last, asked = self.past.pieces - 1, self.setup.pieces
-        attributes = sha256(attributes_told(self.past.columns(), last)).digest()
         if asked is not None and last >= asked:
-            return Answer(attributes, b"", np.empty(0))
-        seen_VN = view_masks(list(self.views.values()), self.past.context())[0, :, last]
+            return Answer(sha256(attributes_told(self.past.columns(), last)).digest(), b"", np.empty(0))
+        context = self.past.context()
+        attributes = sha256(attributes_told(self.past.columns(), last, context)).digest()
+        seen_VN = view_masks(list(self.views.values()), context)[0, :, last]
         keys = sha256(keys_told(list(self.views), seen_VN)).digest()
         return Answer(attributes, keys, self.model.logits(self.past, seen_VN).numpy())
 

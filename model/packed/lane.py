@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.config import ModelConfig, Recipe
+from model.config import ModelConfig, Recipe, TrainConfig
 from model.objective import Objective
 from model.optimizer import learning_rate, parted
 from model.packed.corpus import ROWS, DeviceCorpus, read
@@ -45,6 +45,7 @@ class LaneShape:
     @classmethod
     def of(cls, recipe: Recipe, vocabulary: int, *, pieces: int, steps: int, batches: int) -> "LaneShape":
         train = recipe.train
+        _refuse_what_lanes_lack(recipe)
         return cls(
             model=replace(recipe.model, dropout=0.0),
             vocabulary=vocabulary,
@@ -57,6 +58,17 @@ class LaneShape:
             steps=steps,
             batches=batches,
         )
+
+
+def _refuse_what_lanes_lack(recipe: Recipe) -> None:
+    """Errors: ValueError for settings of model.train that would be passed over in silence here."""
+    train, plain = recipe.train, TrainConfig()
+    names = ("optimizer", "accumulate", "ema", "scaffold", "epochs", "tokens", "seconds")
+    lacking = [name for name in names if getattr(train, name) != getattr(plain, name)]
+    lacking += ["base_dim"] if recipe.model.base_dim not in (0, recipe.model.dim) else []
+    lacking += ["precision"] if train.precision == "16-mixed" else []
+    if lacking:
+        raise ValueError(f"recipe {recipe.name!r} sets {', '.join(lacking)}, which packed runs lack; use model.train")
 
 
 class Lane:

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from model.attention.rotary import rotate, turn_of
-from model.attention.views import ViewsAttention, alibi_slopes, attend, attend_slow
+from model.attention.views import ViewsAttention, alibi_slopes, attend, attend_slow, view_bias
 from model.config import ModelConfig
 from model.parse import parse
+from model.views import View
 from tests.model.toy import toy_context
 
 HEADS = ("dense", "dense", "sentence", "pos & sentences(2)", "window(5) | ~pos", "dense")
@@ -15,9 +16,16 @@ HEADS = ("dense", "dense", "sentence", "pos & sentences(2)", "window(5) | ~pos",
 
 
 @pytest.mark.parametrize("positions", ["rotary", "alibi"])
-@pytest.mark.parametrize("rows", [[[1]], [[7], [2, 3]], [[63], [31, 20]]])
-def test_attention_through_views_equals_its_slow_twin(rows: list[list[int]], positions: str) -> None:
+@pytest.mark.parametrize(
+    ("rows", "opened"),
+    [([[1]], None), ([[7], [2, 3]], None), ([[63], [31, 20]], None), *(([[7], [2, 3]], part) for part in (0, 0.3, 1))],
+)
+def test_attention_through_views_equals_its_slow_twin(
+    rows: list[list[int]], opened: float | None, positions: str
+) -> None:
     _, context = toy_context(rows, seed=1)
+    if opened is not None:
+        context = context._replace(opened=torch.tensor(opened, dtype=torch.float64))
     views = [parse(view) for view in HEADS]
     layer = ViewsAttention(ModelConfig(heads=6, dim=24, views=HEADS, positions=positions)).double()
     context = layer.prepare(context)
@@ -32,6 +40,21 @@ def test_attention_through_views_equals_its_slow_twin(rows: list[list[int]], pos
     )  # a plain sum would leave some untested
     (ours,), (true,) = (torch.autograd.grad(each, qkv, upstream) for each in (fast, slow))
     torch.testing.assert_close(ours, true, rtol=1e-11, atol=1e-11)
+
+
+def test_open_views_are_dense_and_closed_ones_are_themselves() -> None:
+    _, context = toy_context([[9], [4, 3]])
+    views = [parse("sentence"), parse("pos & window(3)")]
+
+    def bias(opened: float | None, *looks: View) -> Tensor:
+        at = None if opened is None else torch.tensor(opened)
+        return view_bias(looks or views, (), context._replace(opened=at), torch.float32)
+
+    assert torch.equal(bias(1.0), bias(None, parse("dense")).expand(-1, 2, -1, -1))
+    assert torch.equal(bias(0.0), bias(None))
+    half = bias(0.5)
+    assert set(half.unique().tolist()) == {0.0, float("-inf"), torch.tensor(0.5).log().item()}
+    assert torch.equal(half == 0, bias(None) == 0)
 
 
 def test_heads_of_one_view_share_a_bias_of_one_head_unless_slopes_part_them() -> None:

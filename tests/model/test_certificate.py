@@ -1,6 +1,5 @@
 """The streaming certificate: what is honest passes, what knows the future fails, and the past is all there is."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.columns import ATTRIBUTES, PiecesLayer, read_layer
+from model.bond_reader import BondReader
+from model.columns import PiecesLayer, Split, read_layer, split_of
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.controls import CONTROLS
-from model.controls.words import Columns
 from model.evaluate import certificate as tested
 from model.evaluate.certificate import BOUND, Certificate, CertificateConfig, certify, drawn
 from model.evaluate.leak import randomised
@@ -24,6 +23,7 @@ from pipeline.errors import Failure
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
 from tests.model.tiny_cache import write_cache
+from tests.pipeline.bonded_cache import CAUSAL, make
 
 Tools = tuple[PiecesLayer, Tokenizer, PrefixAnnotator]
 SMALL = CertificateConfig(documents=2, pieces=40)
@@ -38,6 +38,12 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
         tokenizer,
         PrefixAnnotator.load(layer.annotator, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end),
     )
+
+
+@pytest.fixture(scope="module")
+def bonded_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        return make(tmp_path_factory.mktemp("bonded") / "cache", "causal", CAUSAL, 64, patch).folder
 
 
 def random_model(config: ModelConfig, tokenizer: Tokenizer) -> Decoder:
@@ -56,21 +62,26 @@ def certified(tools: Tools, recipe: Recipe, config: CertificateConfig = SMALL, *
     return certify(model, recipe, tokenizer, annotator, documents, change=change, **settings)
 
 
-def bait(tools: Tools) -> dict[str, Columns]:
+def bait(tools: Tools) -> dict[str, Split]:
     """Texts in which every planted leak shows, as a cache would store them."""
     _, tokenizer, annotator = tools
-    found: dict[str, Columns] = {}
+    found: dict[str, Split] = {}
     for number, text in enumerate(BAIT):
         ids = tokenizer.document(text)
         attributes = annotator.annotate(ids)
-        columns = {"pieces": ids, **{name: getattr(attributes, name) for name in ATTRIBUTES}}
-        found[f"bait#{number}"] = {name: array[:72] for name, array in columns.items()}
+        split = split_of({"": (ids, attributes)}, [BondReader.load(tokenizer).known(ids)])
+        found[f"bait#{number}"] = split.document(0, 72)
     return found
 
 
-def test_a_model_of_every_view_is_certified(tools: Tools) -> None:
-    recipe = Recipe(name="every view", model=view_config(every_view()))
-    found = certified(tools, recipe)
+def test_a_model_of_every_view_is_certified(bonded_cache: Path) -> None:
+    layer = read_layer(bonded_cache, bonds=True, facts=True)
+    tokenizer = Tokenizer.load(layer.tokenizer)
+    annotator = PrefixAnnotator.load(layer.annotator, tokenizer.piece_bytes, tokenizer.begin, tokenizer.end)
+    model = replace(view_config(every_view()), scores=True, kind_bias=True, kind_gates=True, features=True)
+    recipe = Recipe(name="every view", model=model)
+    documents = drawn(layer.splits["train"], SMALL)
+    found = certify(random_model(model, tokenizer), recipe, tokenizer, annotator, documents, bonds=layer.bonds)
     assert found.certified, found.first_break
     assert (found.attributes, found.keys) == (found.attributes_streamed, found.keys_streamed)
     assert found.max_difference is not None
@@ -120,7 +131,7 @@ def test_attributes_of_whole_documents_are_certified(tools: Tools, control: str)
     assert beginning.certified
     assert (found.pieces, beginning.pieces, beginning.attribute_pieces) == (24, 24, 24)
     documents = drawn(layer.splits["train"], config)
-    assert found.attribute_pieces == sum(len(each["pieces"]) for each in documents.values()) > 100
+    assert found.attribute_pieces == sum(int(each.offset[-1]) for each in documents.values()) > 100
     assert (found.keys, found.max_difference) == (beginning.keys, beginning.max_difference)
     assert found.attributes != beginning.attributes
 
@@ -132,12 +143,11 @@ def test_a_leak_that_enters_late_is_found_in_whole_documents_alone(tools: Tools)
     for whole in (True, False):
         config = replace(SMALL, pieces=16, whole=whole)
         documents = {}
-        for name, columns in drawn(layer.splits["train"], config).items():
+        for name, split in drawn(layer.splits["train"], config).items():
+            columns = split.columns
             late = np.arange(len(columns["pieces"])) >= 40  # from there on a piece is told the tag of its whole word
-            documents[name] = {
-                **columns,
-                "input_tag": np.where(late, columns["key_tag"], columns["input_tag"]).astype(np.uint8),
-            }
+            leaky = np.where(late, columns["key_tag"], columns["input_tag"]).astype(np.uint8)
+            documents[name] = replace(split, columns={**columns, "input_tag": leaky})
         break_at.append(certify(model, recipe, tokenizer, annotator, documents, pieces=16).first_break)
     assert break_at[1] is None
     assert break_at[0] is not None
@@ -158,18 +168,18 @@ def test_a_leaky_recipe_is_not(tools: Tools) -> None:
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_leak_is_caught(tools: Tools, name: str) -> None:
     _, tokenizer, annotator = tools
-    recipe = Recipe(name="planted", model=view_config(("dense", "sentence", "pos", "pos & sentences(2)")))
+    recipe = Recipe(name="planted", model=view_config(("dense", "sentence", "pos", "pos & sentences(2)", "bonds")))
     found = certify(random_model(recipe.model, tokenizer), recipe, tokenizer, annotator, bait(tools), planted=name)
     assert not found.certified
     assert found.first_break is not None
-    assert found.first_break.what == ("attributes" if PLANTED[name].change else "keys")
+    assert found.first_break.what == ("attributes" if PLANTED[name].change or PLANTED[name].bonds else "keys")
     assert found.max_difference is not None
     assert found.max_difference > 1e-6
 
 
 def test_the_bait_alone_is_certified(tools: Tools) -> None:
     _, tokenizer, annotator = tools
-    recipe = Recipe(name="bait", model=view_config(("dense", "sentence", "pos", "pos & sentences(2)")))
+    recipe = Recipe(name="bait", model=view_config(("dense", "sentence", "pos", "pos & sentences(2)", "bonds")))
     found = certify(random_model(recipe.model, tokenizer), recipe, tokenizer, annotator, bait(tools))
     assert found.certified, found.first_break
 
@@ -229,8 +239,8 @@ def test_each_piece_is_sent_after_the_answer_to_the_one_before(tools: Tools, mon
     recipe = Recipe(name="watched", model=small())
     documents = drawn(layer.splits["validation"], CertificateConfig(documents=1, pieces=9))
     assert certify(random_model(recipe.model, tokenizer), recipe, tokenizer, annotator, documents).certified
-    (columns,) = documents.values()
-    expected = [each for piece in columns["pieces"].tolist() for each in (piece, "answer")]
+    (document,) = documents.values()
+    expected = [each for piece in document.columns["pieces"].tolist() for each in (piece, "answer")]
     assert passed[1:-1] == expected  # the document's seed, pieces and answers by turns, the end
     assert not isinstance(passed[0], int)
     assert passed[-1] is None
@@ -242,7 +252,7 @@ def test_the_setup_holds_nothing_of_the_documents(tools: Tools) -> None:
     recipe = Recipe(name="cut", control="random-sentences", model=small())
     other = replace(layer, splits={**layer.splits, "validation": layer.splits["test"]})
     one, two = recipe_change(layer, recipe), recipe_change(other, recipe)
-    columns: Mapping[str, Any] = next(iter(drawn(layer.splits["train"], SMALL).values()))
+    columns = next(iter(drawn(layer.splits["train"], SMALL).values())).columns
     for name, array in one(5, columns).items():
         np.testing.assert_array_equal(array, two(5, columns)[name])
 

@@ -46,3 +46,11 @@ def test_the_same_key_drops_the_same_and_rate_zero_drops_nothing() -> None:
     assert torch.equal(dropped(0.3, seed=4, step=7, layer=2), dropped(0.3, seed=4, step=7, layer=2))
     x = torch.randn(3, 5)
     assert torch.equal(drop(x, noise(0.0), 0), x)
+
+
+def test_parts_of_a_batch_draw_what_the_whole_would() -> None:
+    x = torch.ones(6, 5, 4)
+    whole, halves = noise(0.5), [noise(0.5)._replace(part=torch.tensor(part)) for part in (0, 1)]
+    parts = [drop(half, each.spread(2)[1], 1) for half, each in zip(x.chunk(2), halves, strict=True)]
+    assert torch.equal(torch.cat(parts), drop(x, whole.spread(2)[1], 1))
+    assert not torch.equal(*parts)

@@ -14,6 +14,7 @@ from model.config import ModelConfig, Recipe, TrainConfig
 from model.context import PER_PIECE
 from model.evaluate.perplexity import evaluate
 from model.packed.corpus import evaluation_sources, read, to_device, training_sources
+from model.packed.lane import LaneShape
 from model.packed.train import PackedResult, PackedRun, train_packed
 from model.run import load_run, read_curve
 from model.train import train
@@ -132,3 +133,9 @@ def test_a_run_that_diverges_says_so_and_harms_no_other(cache: Path) -> None:
     done = packed(cache, [wild, RECIPES[0]], lanes=1)
     assert done["wild"].diverged
     assert done["wide"].curve == packed(cache, RECIPES[:1], lanes=1)["wide"].curve
+
+
+def test_settings_that_lanes_lack_are_refused() -> None:
+    recipe = Recipe(name="x", model=ModelConfig(base_dim=64), train=TrainConfig(optimizer="muon", ema=0.9))
+    with pytest.raises(ValueError, match="recipe 'x' sets optimizer, ema, base_dim, which packed runs lack"):
+        LaneShape.of(recipe, 8, pieces=1, steps=1, batches=1)

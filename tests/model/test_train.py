@@ -18,11 +18,12 @@ from model.checkpoint import latest, load, save
 from model.columns import read_layer
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.context import Context
+from model.diverged import Diverged
 from model.dropout import Noise
 from model.evaluate.perplexity import evaluate
-from model.optimizer import learning_rate, make_optimizer
+from model.optimizer import learning_rate, make_optimizers
 from model.run import RunResult, load_result, load_run, read_curve
-from model.train import Diverged, train
+from model.train import train
 from model.transformer import Decoder
 from pipeline.errors import Failure
 from tests.model.tiny_cache import write_cache
@@ -228,19 +229,19 @@ def test_a_result_is_read_back(whole: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_gives_back_weights_optimizer_and_random_numbers(tmp_path: Path) -> None:
-    def job() -> tuple[Decoder, torch.optim.Optimizer]:
+    def job() -> tuple[Decoder, list[torch.optim.Optimizer]]:
         torch.manual_seed(0)
         decoder = Decoder(SMALL, 50)
-        return decoder, make_optimizer(decoder, TrainConfig())
+        return decoder, make_optimizers(decoder, TrainConfig())
 
-    decoder, optimizer = job()
+    decoder, [optimizer] = job()
     for weight in decoder.parameters():
         weight.grad = torch.randn_like(weight)
     optimizer.step()
-    place = save(tmp_path, 3, decoder, optimizer, {"more": [1, 0.1]})
+    place = save(tmp_path, 3, decoder, [optimizer], {"more": [1, 0.1]})
     drawn = torch.rand(5)
-    again, other = job()
-    assert load(place, again, other) == {"step": 3, "more": [1, 0.1]}
+    again, [other] = job()
+    assert load(place, again, [other]) == {"step": 3, "more": [1, 0.1]}
     assert torch.equal(torch.rand(5), drawn)
     for one, two in zip(decoder.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, two)
@@ -266,7 +267,8 @@ def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
 
 def test_only_matrices_decay() -> None:
     decoder = Decoder(SMALL, 50)
-    decayed, kept = make_optimizer(decoder, TrainConfig(weight_decay=0.1)).param_groups
+    [adam] = make_optimizers(decoder, TrainConfig(weight_decay=0.1))
+    decayed, kept = adam.param_groups
     names = {weight: name for name, weight in decoder.named_parameters()}
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
     assert all(

@@ -94,8 +94,8 @@ def with_toy_bonds(context: Context, seed: int = 0, most: int = 6) -> Context:
     begin, end = np.zeros((B, N), np.int32), np.zeros((B, N), np.int32)
     key, kind = list[int](), list[int]()
     for row in range(B):
+        document, word = context.document[row].tolist(), context.last_word[row].tolist()
         for t in range(N):
-            document, word = context.document[row], context.last_word[row]
             if t > 0 and document[t - 1] == document[t] and word[t - 1] == word[t]:
                 begin[row, t], end[row, t] = begin[row, t - 1], end[row, t - 1]
                 continue

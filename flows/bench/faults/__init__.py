@@ -6,6 +6,7 @@ valency bench faults --only kills --kills 5
 The trials (a file each, with its method in its head):
 
     kills          kill -9 at random moments; run again, with other workers, in the same bytes
+    train-kills    kill -9 a training job at random moments; run again, in the same curve and weights, bit for bit
     workers        fresh caches on one worker, and on three, in the same bytes
     flipped        a flipped bit, layer by layer: found, named, that shard alone made again
     truncated      the same for a file that ends too soon
@@ -38,13 +39,14 @@ from flows.bench.faults.disk import disk_case
 from flows.bench.faults.documents import documents_case, documents_cases
 from flows.bench.faults.fuzz import fuzz_case, fuzz_cases
 from flows.bench.faults.kills import kill_case, workers_case
+from flows.bench.faults.train_kills import train_kill_case
 from flows.bench.faults.writers import second_writer_case
 from flows.server import environment, prefect_server
 from pipeline.cache.digest import source_digest
 from pipeline.cache.layout import read_json, write_json
 from pipeline.corpus import sample_corpus
 
-COUNTS = {"kills": 50, "fuzz": 100_000, "documents": 10_000}
+COUNTS = {"kills": 50, "train-kills": 20, "fuzz": 100_000, "documents": 10_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Trial:
 
 TRIALS: dict[str, Trial] = {
     "kills": Trial(lambda bench, number: kill_case(bench, number, _whole(bench)), lambda bench: bench.counts["kills"]),
+    "train-kills": Trial(train_kill_case, lambda bench: bench.counts["train-kills"], server=False),
     "workers": Trial(workers_case, lambda bench: 2),
     "flipped": Trial(flipped_case, damage_cases),
     "truncated": Trial(truncated_case, damage_cases),

@@ -26,7 +26,7 @@ def kill_case(bench: Bench, number: int, whole: float) -> Row:
     before, after = draw.randint(1, 3), draw.randint(1, 3)
     moment = draw.uniform(0, whole + OWN_SERVER * own_server)
     shutil.rmtree(cache, ignore_errors=True)
-    while not _killed(bench.preprocess(cache, workers=before), moment, own_server=own_server, group=group):
+    while not killed(bench.preprocess(cache, workers=before), moment, own_server=own_server, group=group):
         shutil.rmtree(cache)
         moment *= 0.7
     shards = sum(1 for _ in cache.rglob("shard-*.json"))
@@ -47,7 +47,7 @@ def kill_case(bench: Bench, number: int, whole: float) -> Row:
     }
 
 
-def _killed(words: list[str], after: float, *, own_server: bool, group: bool) -> bool:
+def killed(words: list[str], after: float, *, own_server: bool, group: bool) -> bool:
     """Start, and kill after so many seconds; False if the command was done before."""
     running = start(words, own_server=own_server, group=True)
     with suppress(subprocess.TimeoutExpired):

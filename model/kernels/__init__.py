@@ -1,0 +1,1 @@
+"""Kernels: attention through views computed without an N×N array, each held to the dense masks of `model.views`."""

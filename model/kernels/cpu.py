@@ -1,0 +1,105 @@
+"""Attention over a plan of blocks: products of small matrices and a softmax in place, forward and backward.
+
+Letters: H heads of queries, G heads of keys and values, R = H / G queries a key head, P places of a line, D width of
+a head, X blocks of a chunk, Q queries and K keys of a block.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from model.kernels.plan import Chunk, Plan
+
+
+def attend_sparse(q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, plan: Plan) -> Tensor:
+    """Attention of heads that share a plan, [B,H,N,D]. O(pairs of the plan) time and memory.
+
+    Types below 32 bits are computed in 32 bits. A bias of the plan that requires a gradient gets one.
+    """
+    B, H, N, D = q_BHND.shape
+    exact = torch.promote_types(q_BHND.dtype, torch.float32)
+    q, k, v = (x.transpose(0, 1).reshape(-1, B * N, D).to(exact) for x in (q_BHND, k_BGND, v_BGND))
+    # Autocast would compute the products of 32 bits in 16 again.
+    with torch.autocast("cpu", enabled=False):
+        out: Tensor = _Sparse.apply(q, k, v, plan, *(chunk.bias for chunk in plan.chunks))  # type: ignore[no-untyped-call]
+    return out.view(H, B, N, D).transpose(0, 1).to(q_BHND.dtype)
+
+
+class _Sparse(torch.autograd.Function):
+    """q [H,P,D], k and v [G,P,D] to [H,P,D]. The weights are kept for the way back: to compute them anew would cost a
+    fifth of it."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: Plan, *biases: Tensor) -> Tensor:
+        out, kept, scale = torch.empty_like(q), [], q.shape[-1] ** -0.5
+        for chunk, bias in zip(plan.chunks, biases, strict=True):
+            block = _Blocks(chunk, q, k)
+            score = block.spread(bias)
+            score.baddbmm_(block.queries(q), block.keys(k).transpose(1, 2), alpha=scale)
+            weight = score.softmax(-1)
+            out.index_copy_(1, block.query, block.joined(torch.bmm(weight, block.keys(v))))
+            kept.append(weight)
+        ctx.save_for_backward(q, k, v, out, *kept)
+        ctx.plan, ctx.shapes = plan, [bias.shape for bias in biases]
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, up: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, out, *kept = ctx.saved_tensors
+        dq, dk, dv = (torch.zeros_like(each) for each in (q, k, v))
+        less = (up * out).sum(-1, keepdim=True)
+        d_biases = list[Tensor | None]()
+        for number, (chunk, weight) in enumerate(zip(ctx.plan.chunks, kept, strict=True)):
+            block = _Blocks(chunk, q, k)
+            up_block, less_block = block.queries(up, once=True), block.queries(less, once=True)
+            dv.index_add_(1, block.key, block.flat(torch.bmm(weight.transpose(1, 2), up_block)))
+            # The softmax's gradient: weight * (what the weight is worth - what the query's weights are worth together).
+            d_score = torch.bmm(up_block, block.keys(v).transpose(1, 2)).sub_(less_block).mul_(weight)
+            dq.index_add_(1, block.query, block.joined(torch.bmm(d_score, block.keys(k))))
+            dk.index_add_(1, block.key, block.flat(torch.bmm(d_score.transpose(1, 2), block.queries(q))))
+            wanted = ctx.needs_input_grad[4 + number]
+            d_biases.append(block.gathered(d_score, ctx.shapes[number]) if wanted else None)
+        scale = q.shape[-1] ** -0.5
+        return dq.mul_(scale), dk.mul_(scale), dv, None, *d_biases
+
+
+class _Blocks:
+    """How a chunk's parts of tensors [heads,P,D] are laid out for products: [G*X, R*Q or K, D]."""
+
+    def __init__(self, chunk: Chunk, q: Tensor, k: Tensor) -> None:
+        self.query, self.key, self.again = chunk.query.flatten(), chunk.key.flatten(), chunk.again
+        (self.X, self.Q), self.K = chunk.query.shape, chunk.key.shape[1]
+        self.G = k.shape[0]
+        self.R = q.shape[0] // self.G
+
+    def queries(self, x: Tensor, once: bool = False) -> Tensor:
+        """once: zeros for the queries that fill up a block."""
+        x = x.index_select(1, self.query).view(self.G, self.R, self.X, self.Q, -1)
+        if once and self.again is not None:
+            x.masked_fill_(self.again[:, :, None], 0.0)
+        return x.transpose(1, 2).reshape(self.G * self.X, self.R * self.Q, -1)
+
+    def joined(self, x: Tensor) -> Tensor:
+        """Back from the layout of queries to [H, X*Q, D]."""
+        x = x.view(self.G, self.X, self.R, self.Q, -1).transpose(1, 2)
+        return x.reshape(self.G * self.R, self.X * self.Q, -1)
+
+    def keys(self, x: Tensor) -> Tensor:
+        return x.index_select(1, self.key).view(self.G * self.X, self.K, -1)
+
+    def flat(self, x: Tensor) -> Tensor:
+        """Back from the layout of keys to [G, X*K, D]."""
+        return x.view(self.G, self.X * self.K, -1)
+
+    def spread(self, bias: Tensor) -> Tensor:
+        """A bias [1 or H,X,Q,K] as scores of its own, [G*X, R*Q, K]."""
+        bias = bias.expand(self.G * self.R, -1, -1, -1).unflatten(0, (self.G, self.R)).transpose(1, 2)
+        return bias.clone(memory_format=torch.contiguous_format).view(self.G * self.X, self.R * self.Q, self.K)
+
+    def gathered(self, d_score: Tensor, shape: torch.Size) -> Tensor:
+        """The gradient of the bias that was spread."""
+        d_bias = d_score.view(self.G, self.X, self.R, self.Q, self.K).transpose(1, 2).flatten(0, 1)
+        return d_bias.sum_to_size(shape)

@@ -1,0 +1,138 @@
+"""Every mechanism of the table against its slow twin and the laws: one that is added is tested by being there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.attention import MECHANISMS, Mechanism
+from model.batches import read_places
+from model.columns import split_of
+from model.config import ModelConfig
+from model.context import PER_PIECE, Context
+from model.kernels import choose
+from tests.model.toy import VOCABULARY, ToyAnnotator, toy_context, toy_document, with_toy_bonds
+
+DIM = 24
+CONFIGS = {
+    "rotary": ModelConfig(
+        dim=DIM, heads=6, positions="rotary", kv_heads=3,
+        views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
+    ),
+    "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}  # fmt: skip
+"""What each mechanism is made with; one that has settings of its own reads its own."""
+
+
+@pytest.fixture(params=["as chosen", "sparse at any length"], autouse=True)
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows here are far too short for a sparse path to be chosen: the second time it is, for every view that has one."""
+    if request.param != "as chosen":
+        monkeypatch.setattr(choose, "SHORTEST", 1)
+        monkeypatch.setitem(choose.MEASURED, "cpu", choose.MEASURED["cpu"]._replace(shortest=1, pair=0.0))
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request: pytest.FixtureRequest) -> ModelConfig:
+    return CONFIGS[request.param]
+
+
+def made(name: str, config: ModelConfig) -> Mechanism:
+    """In float64: rounding cannot hide a wrong index."""
+    torch.manual_seed(0)
+    return MECHANISMS[name].make(config, 0).double()  # type: ignore[attr-defined, no-any-return]
+
+
+def context_of(rows: Sequence[Sequence[int]], causal: bool = True) -> Context:
+    _, context = toy_context(rows, seed=sum(map(sum, rows)))
+    return with_toy_bonds(context._replace(causal=causal))
+
+
+def drawn(context: Context, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*context.document.shape, DIM, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def part(context: Context, row: int, places: slice) -> Context:
+    """One sequence of a batch on its own, its bonds counted from its own beginning."""
+    assert context.bonds is not None
+    kept = {name: getattr(context, name)[row : row + 1, places] for name in PER_PIECE}
+    bonds, begin = context.bonds, places.start
+    lists = bonds._replace(begin=bonds.begin[row : row + 1, places], end=bonds.end[row : row + 1, places])
+    kept["sentence_start"] = kept["sentence_start"] - begin
+    return context._replace(**kept, bonds=lists._replace(key=bonds.key - begin))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("rows", [[[1]], [[7], [2, 3]], [[33], [19, 10]]])
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_fast_equals_slow(name: str, config: ModelConfig, rows: list[list[int]], causal: bool) -> None:
+    context, mechanism = context_of(rows, causal), made(name, config)
+    x = drawn(context)
+    fast, slow = mechanism(x, mechanism.prepare(context)), MECHANISMS[name].slow(mechanism, x, context)
+    torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
+    up = drawn(context, seed=1)  # a plain sum would leave some gradients untested
+    inputs = (x, *mechanism.parameters())  # type: ignore[attr-defined]
+    for ours, true in zip(*(torch.autograd.grad(each, inputs, up) for each in (fast, slow)), strict=True):
+        torch.testing.assert_close(ours, true, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_a_batch_gives_what_its_documents_give_alone(name: str, config: ModelConfig, causal: bool) -> None:
+    rows = [[70], [33, 1, 20], [9, 40]]
+    context, mechanism = context_of(rows, causal), made(name, config)
+    x, up = drawn(context), drawn(context, seed=1).detach()
+    whole = mechanism(x, mechanism.prepare(context))
+    for row, lengths in enumerate(rows):
+        for end, length in zip(np.cumsum(lengths).tolist(), lengths, strict=True):
+            places = slice(end - length, end)
+            alone = mechanism(x[row : row + 1, places], part(context, row, places))
+            torch.testing.assert_close(whole[row : row + 1, places], alone, rtol=1e-12, atol=1e-12)
+            only = torch.zeros_like(up)
+            only[row, places] = up[row, places]
+            (ours,) = torch.autograd.grad(whole, x, only, retain_graph=True)
+            (true,) = torch.autograd.grad(alone, x, only[row : row + 1, places])
+            torch.testing.assert_close(ours, true, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_nan_in_padding_stays_there_and_scratch_is_written_before_it_is_read(
+    name: str, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, mechanism = context_of([[70], [33, 9]]), made(name, config)
+    x, up, real = drawn(context), drawn(context, seed=1), context.valid()[:, :, None]
+    clean = mechanism(x, context)
+    (clean_grad,) = torch.autograd.grad(clean, x, up * real)
+    torch.use_deterministic_algorithms(True)  # then memory that nobody has written yet holds NaN
+    try:
+        assert torch.empty(9).isnan().all()
+        poisoned = x.detach().masked_fill(~real, float("nan")).requires_grad_()
+        out = mechanism(poisoned, context)
+        (grad,) = torch.autograd.grad(out, poisoned, up * real)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(out[context.valid()], clean[context.valid()])
+    assert torch.equal(grad[context.valid()], clean_grad[context.valid()])
+
+
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_what_comes_later_moves_nothing_before(name: str, config: ModelConfig) -> None:
+    mechanism, cut = made(name, config), 41
+    embedding = torch.randn(VOCABULARY, DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    outs = []
+    for seed in (1, 2, 3):
+        ids = toy_document(90, seed=0)
+        ids[cut:] = toy_document(90, seed=seed)[cut:]
+        split, place = split_of({"d": (ids, ToyAnnotator().annotate(ids))}), np.arange(90)[None]
+        ids_BN, context = read_places(split, place * 0, place)
+        x = embedding[ids_BN].requires_grad_()
+        out = mechanism(x, with_toy_bonds(context))
+        (grad,) = torch.autograd.grad(out[:, :cut].square().sum(), x, retain_graph=True)
+        assert not grad[:, cut:].any()
+        outs.append(out)
+    for other in outs[1:]:
+        torch.testing.assert_close(other[:, :cut], outs[0][:, :cut], rtol=1e-12, atol=1e-12)
+        assert (other[:, cut:] - outs[0][:, cut:]).abs().max() > 1e-6
