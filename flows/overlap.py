@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.evaluate import cache_of, text_model
+from flows.evaluate import cache_of, layer_of, text_model
 from flows.overlap_pairs import ALL, CONTROLS, SOURCES, Bonded, pairs_of_row, read_bonded, words_of_pieces
 from lexicons.upos import UPOS
 from model.batches import evaluation_places, read_places
-from model.columns import Split, read_layer
+from model.columns import Split
 from model.evaluate.imdb import untrained
 from model.evaluate.intervals import Floats
 from model.evaluate.overlap import (
@@ -38,7 +38,6 @@ from model.evaluate.overlap import (
 from model.evaluate.overlap_weights import attention_weights
 from model.evaluate.text import TextModel
 from model.inputs import recipe_splits
-from model.run import load_result
 from model.transformer import Decoder
 from pipeline.cache import Cache
 from pipeline.cache.made import config_of
@@ -73,15 +72,10 @@ def overlap(
     if recipe.model.objective != "causal":
         raise ValueError(f"{run} reads both ways; overlap is of models in which the later word looks back")
     folder = cache_of(run, cache)
-    layer = read_layer(folder, bonds=recipe.model.reads_bonds(), facts=recipe.model.reads_facts())
-    result = load_result(run)
-    assert result is not None  # load_run has seen it
-    if layer.digest() != result.made_from["pieces"]:
-        raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")
     config = replace(config_of(folder), control="", control_seed=0)
     kinds = tuple(kind for kind in config.kinds if kind != "blocked")
     models = {"trained": text.model, "untrained": untrained(text.model, recipe.train.seed)}
-    splits, stacked = recipe_splits(layer, recipe), dict[str, dict[str, Floats]]()
+    splits, stacked = recipe_splits(layer_of(run, folder), recipe), dict[str, dict[str, Floats]]()
     for name in HELD_OUT:
         chosen = chosen_documents(splits[name], most)
         read = read_bonded(Cache.open(folder), [splits[name].documents[each] for each in chosen], config, seed)
