@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from model.bond_reader import Bonded, BondReader
-from model.columns import SPLITS, read_layer
-from model.config import Recipe
+from model.columns import SPLITS, PiecesLayer, read_layer
+from model.config import Recipe, load_recipe
 from model.evaluate.suites import SUITES, check_data
 from model.evaluate.text import TextModel, counted, split_nats, text_scores
 from model.inputs import recipe_splits
-from model.run import load_readers, load_result, load_run
+from model.run import RECIPE, load_readers, load_result, load_run
 from pipeline.corpus import Document, read_documents
 from pipeline.pieces import Tokenizer
 
@@ -82,14 +82,19 @@ def cache_of(run: Path, cache: Path | None) -> Path:
     return cache or beside
 
 
-def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, name: str) -> dict[str, object]:
-    folder = cache_of(run, cache)
-    layer = read_layer(folder, bonds=recipe.model.reads_bonds(), facts=recipe.model.reads_facts())
-    result = load_result(run)
-    assert result is not None  # load_run has seen it
-    if layer.digest() != result.made_from["pieces"]:
+def layer_of(run: Path, folder: Path) -> PiecesLayer:
+    """The pieces of a cache, as a finished run was trained on them. Errors: ValueError if it was on other ones."""
+    # by the recipe of training: the one that serves a run may ask for less, once a scaffold is gone
+    reads, result = load_recipe(run / RECIPE).model, load_result(run)
+    causal = reads.objective != "masked"  # masked text is read anew
+    layer = read_layer(folder, bonds=causal and reads.reads_bonds(), facts=causal and reads.reads_facts())
+    if result is None or layer.digest() != result.made_from["pieces"]:
         raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")
-    split = recipe_splits(layer, recipe)[name]
+    return layer
+
+
+def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, name: str) -> dict[str, object]:
+    split = recipe_splits(layer_of(run, cache_of(run, cache)), recipe)[name]
     # From the pieces and not from the documents, which a machine that trains may not have. Pieces of bytes spell the
     # very text; of other tokenizers, spaces may differ.
     ids = [split.columns["pieces"][begin:end] for begin, end in zip(split.offset[:-1], split.offset[1:], strict=True)]
@@ -99,6 +104,9 @@ def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, na
 
 
 def _of_files(text: TextModel, on: str) -> dict[str, object]:
-    texts = [each.text for each in read_documents([on]) if isinstance(each, Document)]
+    try:
+        texts = [each.text for each in read_documents([on]) if isinstance(each, Document)]
+    except ValueError as error:
+        raise ValueError(f"{error}; or name one of {', '.join((*SUITES, *SPLITS))}") from error
     scores = text_scores(text.nats([text.ids(each) for each in texts]), counted(texts, Tokenizer.load()))
     return scores | {"tokenizer": text.tokenizer.digest}

@@ -10,16 +10,17 @@ documents. The best head of a kind is chosen on the validation documents and sco
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.evaluate import cache_of, text_model
+from flows.evaluate import cache_of, layer_of, text_model
 from flows.overlap_pairs import ALL, CONTROLS, SOURCES, Bonded, pairs_of_row, read_bonded, words_of_pieces
 from lexicons.upos import UPOS
 from model.batches import evaluation_places, read_places
-from model.columns import Split, read_layer
+from model.columns import Split
 from model.evaluate.imdb import untrained
 from model.evaluate.intervals import Floats
 from model.evaluate.overlap import (
@@ -37,7 +38,6 @@ from model.evaluate.overlap import (
 from model.evaluate.overlap_weights import attention_weights
 from model.evaluate.text import TextModel
 from model.inputs import recipe_splits
-from model.run import load_result
 from model.transformer import Decoder
 from pipeline.cache import Cache
 from pipeline.cache.made import config_of
@@ -67,43 +67,43 @@ def overlap(
     most: about how many pieces of each held-out split to read. Errors: ValueError if the run is not finished, its cache
     is not there, has no bonds or nothing held out, or a layer has no softmax weights.
     """
+    began, began_process = perf_counter(), process_time()
     text, recipe = text_model(run)
     if recipe.model.objective != "causal":
         raise ValueError(f"{run} reads both ways; overlap is of models in which the later word looks back")
     folder = cache_of(run, cache)
-    layer = read_layer(folder, bonds=recipe.model.reads_bonds(), facts=recipe.model.reads_facts())
-    result = load_result(run)
-    assert result is not None  # load_run has seen it
-    if layer.digest() != result.made_from["pieces"]:
-        raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")
     config = replace(config_of(folder), control="", control_seed=0)
     kinds = tuple(kind for kind in config.kinds if kind != "blocked")
     models = {"trained": text.model, "untrained": untrained(text.model, recipe.train.seed)}
-    splits = recipe_splits(layer, recipe)
-    sums: dict[str, dict[str, list[Floats]]] = {split: {model: [] for model in models} for split in HELD_OUT}
+    splits, stacked = recipe_splits(layer_of(run, folder), recipe), dict[str, dict[str, Floats]]()
     for name in HELD_OUT:
         chosen = chosen_documents(splits[name], most)
         read = read_bonded(Cache.open(folder), [splits[name].documents[each] for each in chosen], config, seed)
+        found = []
         for done, number in enumerate(chosen, start=1):
             document = read[splits[name].documents[number]]
-            for model, found in document_sums(text, models, splits[name], number, document, kinds, seed).items():
-                sums[name][model].append(found)
+            found.append(document_sums(text, models, splits[name], number, document, kinds, seed))
             told(f"{name} documents", done, len(chosen))
-    stacked = {name: {model: np.array(each) for model, each in by.items() if each} for name, by in sums.items()}
+        stacked[name] = {model: np.array([each[model] for each in found]) for model in models if found}
     if not any(stacked.values()):
         raise ValueError(f"{folder} holds nothing held out; add files whose names say -validation or -test")
     whole = {model: np.concatenate([by[model] for by in stacked.values() if by]) for model in models}
+    made = {
+        "summary": _summary((*kinds, ALL), whole),
+        "best": _best((*kinds, ALL), stacked, recipe.model.heads),
+        "heads": _heads((*kinds, ALL), whole, recipe.model.layers),
+    }
     return {
         "run": run.name,
         "documents": {name: len(by.get("trained", ())) for name, by in stacked.items()},
         "layers": recipe.model.layers,
         "views": {"heads": [str(view) for view in recipe.model.head_views()]},
+        "seconds": perf_counter() - began,
+        "processor_seconds": process_time() - began_process,
         "control_seed": seed,
         "head_controls": list(SAME_QUERIES),
         "variants": {name: list(left_out) for name, left_out in VARIANTS.items()},
-        "summary": _summary((*kinds, ALL), whole),
-        "best": _best((*kinds, ALL), stacked, recipe.model.heads),
-        "heads": _heads((*kinds, ALL), whole, recipe.model.layers),
+        **made,
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.attention.rotary import turn_of
 from model.attention.views import ViewsAttention, view_bias
 from model.context import Context
 from model.transformer import Decoder
@@ -46,10 +45,7 @@ def attention_weights(model: Decoder, ids_BN: Tensor, context: Context) -> list[
 
 def weights_of(attention: ViewsAttention, x_BNM: Tensor, context: Context) -> Tensor:
     """[B,H,N,N] of one layer, from what it is given: views, distances and learned terms added to the scores."""
-    N, M = x_BNM.shape[1:]
-    width = M // len(attention.views)
-    turn = turn_of(N, width, x_BNM.device, x_BNM.dtype) if attention.positions == "rotary" else None
-    q_BHND, k_BHND, _ = attention.heads(x_BNM, turn)
+    q_BHND, k_BHND, _ = attention.inputs(x_BNM, context)
     # where several heads of queries share one of keys
     k_BHND = k_BHND.repeat_interleave(q_BHND.shape[1] // k_BHND.shape[1], dim=1)
     scores_BHNN = q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5

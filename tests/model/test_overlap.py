@@ -26,10 +26,11 @@ from model.transformer import Decoder
 from tests.model.toy import VOCABULARY, toy_context, with_toy_bonds
 
 
-def decoder(views: tuple[str, ...], positions: str, terms: bool = False) -> Decoder:
+def decoder(views: tuple[str, ...], positions: str, terms: bool = False, kv_heads: int = 0) -> Decoder:
     config = ModelConfig(
-        layers=2, dim=16, heads=4, views=views, positions=positions, context=32, kind_bias=terms, kind_gates=terms
-    )
+        layers=2, dim=16, heads=4, kv_heads=kv_heads, views=views, positions=positions, context=32,
+        kind_bias=terms, kind_gates=terms,
+    )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Decoder(config, VOCABULARY).double().eval()
@@ -63,11 +64,13 @@ def test_weights_are_those_that_the_kernel_mixes_by(views: tuple[str, ...], posi
         torch.testing.assert_close(found @ v, attend(q, k, v, bias))
 
 
-def test_weights_hold_what_heads_have_learnt_of_kinds() -> None:
-    model = decoder(("dense", "sentence"), "rotary", terms=True)
-    ids, context = toy_context([[12]])
-    context = with_toy_bonds(context)
-    for layer in model.layers:
+@pytest.mark.parametrize(("terms", "kv_heads", "pieces"), [(True, 0, 12), (False, 2, 12), (False, 2, 700)])
+def test_weights_give_what_a_layer_gives(terms: bool, kv_heads: int, pieces: int) -> None:
+    """Learned terms, shared keys, and rows so long that views are computed by lists of keys."""
+    model = decoder(("dense", "window(5)"), "rotary", terms=terms, kv_heads=kv_heads)
+    ids, context = toy_context([[pieces]])
+    context = with_toy_bonds(context) if terms else context
+    for layer in model.layers if terms else ():
         torch.nn.init.normal_(layer.attention.terms.kind_bias)  # type: ignore[attr-defined]
     caught: list[tuple[Tensor, Tensor]] = []
     hooks = [
@@ -79,6 +82,7 @@ def test_weights_hold_what_heads_have_learnt_of_kinds() -> None:
         hook.remove()
     for layer, found, (x, out) in zip(model.layers, weights, caught, strict=True):
         _, _, v = layer.attention.heads(x, None)  # type: ignore[attr-defined]
+        v = v.repeat_interleave(4 // v.shape[1], dim=1)
         torch.testing.assert_close(layer.attention.out((found @ v).transpose(1, 2).reshape(x.shape)), out)  # type: ignore[attr-defined]
 
 
