@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from flows.runs import cache_of, layer_of
 from model.checkpoint import write_whole
-from model.columns import read_layer
 from model.evaluate.certificate import Certificate, CertificateConfig, certify, drawn
 from model.inputs import recipe_change, recipe_splits
-from model.run import load_readers, load_result, load_run
+from model.run import load_readers, load_run
 
 CERTIFICATE = "certificate.json"
 HELD_OUT = ("validation", "test")
@@ -21,15 +21,7 @@ def certify_run(run: Path, cache: Path | None = None, config: CertificateConfig 
     nothing held out, or the replay fails.
     """
     model, recipe = load_run(run)
-    result = load_result(run)
-    assert result is not None  # load_run has seen it
-    beside = run.absolute().parents[1] / "cache"
-    if cache is None and not (beside / "cache.json").is_file():
-        raise ValueError(f"there is no cache beside {run}; name the one it was trained on with --cache FOLDER")
-    reads = recipe.model
-    layer = read_layer(cache or beside, bonds=reads.reads_bonds(), facts=reads.reads_facts())
-    if layer.digest() != result.made_from["pieces"]:
-        raise ValueError(f"{run} was trained on other pieces than those of {cache or beside}; name its cache, --cache")
+    layer = layer_of(run, cache_of(run, cache))
     config = config or CertificateConfig()
     splits = recipe_splits(layer, recipe)
     split = next((splits[name] for name in HELD_OUT if splits[name].documents), splits["validation"])

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.runs import cache_of, layer_of
 from model.bond_reader import Bonded, BondReader
-from model.columns import SPLITS, PiecesLayer, read_layer
-from model.config import Recipe, load_recipe
+from model.columns import SPLITS
+from model.config import Recipe
 from model.evaluate.suites import SUITES, check_data
 from model.evaluate.text import TextModel, counted, split_nats, text_scores
 from model.inputs import recipe_splits
-from model.run import RECIPE, load_readers, load_result, load_run
+from model.run import load_readers, load_run
 from pipeline.corpus import Document, read_documents
 from pipeline.pieces import Tokenizer
 
@@ -72,25 +73,6 @@ def text_model(run: Path, device: str = "cpu") -> tuple[TextModel, Recipe]:
         device=device,
     )
     return text, recipe
-
-
-def cache_of(run: Path, cache: Path | None) -> Path:
-    """The cache that is named, or the one beside the run's folder. Errors: ValueError if there is none."""
-    beside = run.absolute().parents[1] / "cache"
-    if cache is None and not (beside / "cache.json").is_file():
-        raise ValueError(f"there is no cache beside {run}; name the one it was trained on with --cache FOLDER")
-    return cache or beside
-
-
-def layer_of(run: Path, folder: Path) -> PiecesLayer:
-    """The pieces of a cache, as a finished run was trained on them. Errors: ValueError if it was on other ones."""
-    # by the recipe of training: the one that serves a run may ask for less, once a scaffold is gone
-    reads, result = load_recipe(run / RECIPE).model, load_result(run)
-    causal = reads.objective != "masked"  # masked text is read anew
-    layer = read_layer(folder, bonds=causal and reads.reads_bonds(), facts=causal and reads.reads_facts())
-    if result is None or layer.digest() != result.made_from["pieces"]:
-        raise ValueError(f"{run} was trained on other pieces than those of {folder}; name its cache, --cache")
-    return layer
 
 
 def _of_split(run: Path, recipe: Recipe, cache: Path | None, text: TextModel, name: str) -> dict[str, object]:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.evaluate import cache_of, layer_of, text_model
+from flows.evaluate import text_model
 from flows.overlap_pairs import ALL, CONTROLS, SOURCES, Bonded, pairs_of_row, read_bonded, words_of_pieces
+from flows.runs import cache_of, layer_of
 from lexicons.upos import UPOS
 from model.batches import evaluation_places, read_places
 from model.columns import Split

@@ -1,9 +1,10 @@
 """The end of a training job: the model that will be served, its leaks, and what the run directory holds of it.
 
-And of the beginning, the rows of an epoch.
+And of the beginning: who claims the run directory, and how many rows an epoch has.
 """
 
 from math import ceil
+from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +12,47 @@ import torch
 from safetensors.torch import save_file
 
 from model import checkpoint
-from model.columns import Split
+from model.columns import PiecesLayer, Split
 from model.config import Recipe, TrainConfig
 from model.evaluate.perplexity import Score
-from model.run import BEST, CHECKPOINTS, EMA, SERVED, WEIGHTS, RunResult, save_result
+from model.run import BEST, CHECKPOINTS, EMA, SERVED, WEIGHTS, RunResult, claim, save_result
 from model.scaffold import served
 from model.toml import write
 from model.transformer import Decoder
+from pipeline.errors import Failure
 from pipeline.provenance import provenance
 
 if TYPE_CHECKING:
-    from model.train import Job
+    from lightning.fabric import Fabric
 
-LEAK_DOCUMENTS = 4
+    from model.train import Job
 
 
 def epoch_rows(split: Split, config: TrainConfig) -> int:
     """Rows of one epoch, up to the one that its random shift may add."""
     return max(1, ceil(int((split.pieces() - 1).sum()) / config.length))
+
+
+def claimed(
+    out: Path, recipe: Recipe, layer: PiecesLayer, made_from: dict[str, str], fabric: "Fabric | None"
+) -> RunResult | None:
+    """`claim`, by the first process alone; the others learn how it went."""
+    if fabric is None:
+        return claim(out, recipe, layer, made_from)
+    finished, error, code = None, None, 0
+    if fabric.is_global_zero:
+        try:
+            finished = claim(out, recipe, layer, made_from)
+            code = 1 if finished else 0
+        except (ValueError, Failure) as refused:
+            error, code = refused, 2
+    told: Any = fabric.all_reduce(torch.tensor(code, device=fabric.device), reduce_op="sum")
+    code = int(told)
+    if error:
+        raise error
+    if code == 2:
+        raise Failure("the first process could not begin; what it said tells why")
+    return finished or (claim(out, recipe, layer, made_from) if code == 1 else None)
 
 
 def final_model(decoder: Decoder, recipe: Recipe, device: torch.device) -> tuple[Decoder, Recipe]:

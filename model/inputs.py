@@ -4,17 +4,27 @@
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from model.bond_reader import Bonded, BondReader
-from model.columns import PiecesLayer, Split
+from model.columns import PiecesLayer, Split, read_layer
 from model.config import Recipe
 from model.controls import CONTROLS, Controlled, document_seed, with_control
 from model.controls.words import Change, Columns
 from model.evaluate.leak import Annotator, WholeWordTags
 from pipeline.pieces import Tokenizer
+
+
+def recipe_layer(cache: Path, recipe: Recipe) -> PiecesLayer:
+    """The current pieces of a cache, with what the recipe reads of words.
+
+    Errors: ValueError if the cache has no pieces, or not what the recipe reads; Failure if it is damaged.
+    """
+    reads, causal = recipe.model, recipe.model.objective != "masked"  # masked text is read anew
+    return read_layer(cache, bonds=causal and reads.reads_bonds(), facts=causal and reads.reads_facts())
 
 
 def recipe_splits(layer: PiecesLayer, recipe: Recipe) -> dict[str, Split]:

@@ -22,24 +22,23 @@ from torch import Tensor, nn
 
 from model import checkpoint
 from model.batches import NO_TARGET, Batch
-from model.columns import PiecesLayer, read_layer
+from model.columns import PiecesLayer
 from model.config import Recipe, settled
 from model.context import Context
 from model.diverged import Diverged, save_batch
 from model.ema import Average
 from model.evaluate.perplexity import Score
 from model.feeds import FEEDS, Feed, Source
-from model.finish import epoch_rows, final_model, result_of
-from model.inputs import recipe_splits
+from model.finish import claimed, epoch_rows, final_model, result_of
+from model.inputs import recipe_layer, recipe_splits
 from model.machine import Machine, compiled, logits_of, make_fabric, own_settings, under_torchrun
 from model.objective import Objective
 from model.optimizer import groups_of, learning_rate, make_optimizers, set_rate
-from model.run import BEST, CHECKPOINTS, CURVE, SPEED, RunResult, claim, load_readers, read_curve
+from model.run import BEST, CHECKPOINTS, CURVE, SPEED, RunResult, load_readers, read_curve
 from model.scaffold import opened
 from model.speed import flops_a_piece, peak_memory, peak_of
 from model.toml import write
 from model.transformer import Decoder
-from pipeline.errors import Failure
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -71,13 +70,12 @@ def train(
     no training documents or not what the recipe reads; Diverged; Failure for a damaged cache.
     """
     place = under_torchrun(machine or Machine(device=device, threads=threads))
-    reads, causal = recipe.model, recipe.model.objective != "masked"  # masked text is read anew
-    layer = read_layer(cache, bonds=causal and reads.reads_bonds(), facts=causal and reads.reads_facts())
+    layer = recipe_layer(cache, recipe)
     made_from = {"recipe": sha256(write(recipe).encode()).hexdigest()[:12], "pieces": layer.digest()}
     if labels:
         made_from["labels"] = sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:12]
     fabric = make_fabric(place, recipe.train, out) if place.world() > 1 else None
-    finished = _claimed(out, recipe, layer, made_from, fabric)
+    finished = claimed(out, recipe, layer, made_from, fabric)
     if finished:
         return finished
     with own_settings(place.threads, place.device):
@@ -89,28 +87,6 @@ def train(
             if on_step:
                 on_step(job.step, job.expected_steps(), loss, job.pieces / max(job.seconds, 1e-9))
         return job.finish()
-
-
-def _claimed(
-    out: Path, recipe: Recipe, layer: PiecesLayer, made_from: dict[str, str], fabric: "Fabric | None"
-) -> RunResult | None:
-    """`claim`, by the first process alone; the others learn how it went."""
-    if fabric is None:
-        return claim(out, recipe, layer, made_from)
-    finished, error, code = None, None, 0
-    if fabric.is_global_zero:
-        try:
-            finished = claim(out, recipe, layer, made_from)
-            code = 1 if finished else 0
-        except (ValueError, Failure) as refused:
-            error, code = refused, 2
-    told: Any = fabric.all_reduce(torch.tensor(code, device=fabric.device), reduce_op="sum")
-    code = int(told)
-    if error:
-        raise error
-    if code == 2:
-        raise Failure("the first process could not begin; what it said tells why")
-    return finished or (claim(out, recipe, layer, made_from) if code == 1 else None)
 
 
 class Job:
