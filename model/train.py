@@ -29,7 +29,7 @@ from model.ema import Average
 from model.evaluate.perplexity import Score, evaluate
 from model.finish import check_bonds, epoch_rows, final_model, result_of
 from model.inputs import recipe_splits
-from model.machine import Machine, compiled, logits_of, make_fabric, own_settings, under_torchrun
+from model.machine import Machine, compiled, logits_of, make_fabric, own_processes, own_settings, under_torchrun
 from model.objective import Objective
 from model.optimizer import groups_of, learning_rate, make_optimizers, set_rate
 from model.run import BEST, CHECKPOINTS, CURVE, SPEED, RunResult, claim, load_readers, read_curve
@@ -67,6 +67,11 @@ def train(
     holds another run or the cache no training documents; Diverged; Failure for a damaged cache.
     """
     place = under_torchrun(machine or Machine(device=device, threads=threads))
+    with own_processes():
+        return _train(cache, recipe, out, place, on_step)
+
+
+def _train(cache: Path, recipe: Recipe, out: Path, place: Machine, on_step: OnStep | None) -> RunResult:
     layer = read_layer(cache)
     check_bonds(layer, recipe, cache)
     made_from = {"recipe": sha256(write(recipe).encode()).hexdigest()[:12], "pieces": layer.digest()}
