@@ -158,6 +158,15 @@ def compiled(objective: Objective, what: str) -> nn.Module:
 
 
 @contextmanager
+def own_processes() -> Iterator[None]:
+    """The group of processes that is made while this lasts ends with it, if it ends well: broken ones may hang."""
+    before = not torch.distributed.is_available() or torch.distributed.is_initialized()
+    yield
+    if not before and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
 def own_settings(threads: int | None, device: str = "cpu") -> Iterator[None]:
     """Random generators and threads of our own, and on a CPU no algorithm that may come out another way the next time;
     the caller finds all as it was."""

@@ -31,7 +31,7 @@ from model.evaluate.perplexity import Score
 from model.feeds import FEEDS, Feed, Source
 from model.finish import claimed, epoch_rows, final_model, result_of
 from model.inputs import recipe_layer, recipe_splits
-from model.machine import Machine, compiled, logits_of, make_fabric, own_settings, under_torchrun
+from model.machine import Machine, compiled, logits_of, make_fabric, own_processes, own_settings, under_torchrun
 from model.objective import Objective
 from model.optimizer import groups_of, learning_rate, make_optimizers, set_rate
 from model.run import BEST, CHECKPOINTS, CURVE, SPEED, RunResult, load_readers, read_curve
@@ -70,6 +70,13 @@ def train(
     no training documents or not what the recipe reads; Diverged; Failure for a damaged cache.
     """
     place = under_torchrun(machine or Machine(device=device, threads=threads))
+    with own_processes():
+        return _train(cache, recipe, out, place, labels or {}, on_step)
+
+
+def _train(
+    cache: Path, recipe: Recipe, out: Path, place: Machine, labels: Mapping[str, int], on_step: OnStep | None
+) -> RunResult:
     layer = recipe_layer(cache, recipe)
     made_from = {"recipe": sha256(write(recipe).encode()).hexdigest()[:12], "pieces": layer.digest()}
     if labels:
@@ -79,7 +86,7 @@ def train(
     if finished:
         return finished
     with own_settings(place.threads, place.device):
-        job = Job(layer, recipe, out, place, made_from, fabric or make_fabric(place, recipe.train, out), labels or {})
+        job = Job(layer, recipe, out, place, made_from, fabric or make_fabric(place, recipe.train, out), labels)
         job.resume()
         while not job.done():
             loss = job.train_step()
