@@ -1,9 +1,9 @@
 """Which path computes the heads of a view: the choice is one function of device, length and how much the view skips.
 
-    twin      dense masks through SDPA: the meaning of the others; N*N scores and a bias as large
-    causal    SDPA with `is_causal`: heads that see all before them, where no row is packed or padded; no bias
-    sparse    blocks of queries against lists of keys, on a CPU (model.kernels.cpu)
-    flex      FlexAttention over lists of tiles, on a GPU (model.kernels.flex)
+twin      dense masks through SDPA: the meaning of the others; N*N scores and a bias as large
+causal    SDPA with `is_causal`: heads that see all before them, where no row is packed or padded; no bias
+sparse    blocks of queries against lists of keys, on a CPU (model.kernels.cpu)
+flex      FlexAttention over lists of tiles, on a GPU (model.kernels.flex)
 """
 
 from typing import Literal, NamedTuple
