@@ -169,16 +169,15 @@ def _peak_mib(work: Callable[[], None], device: str) -> float:
     cpu = [torch.profiler.ProfilerActivity.CPU]
     with own_settings(1), torch.profiler.profile(activities=cpu, profile_memory=True) as profile:
         work()
-    events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
+    events = profile.profiler.kineto_results.events()
     held = sorted((each.start_ns(), each.nbytes()) for each in events if each.name() == "[memory]")
     return float(np.cumsum([0, *(nbytes for _, nbytes in held)]).max()) / 2**20
 
 
 def _exponents(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float | None]:
     """By view: the power of the length that this grows with."""
-    return {
-        view: _slope([row for row in rows if row["view"] == view], key) for view in {row["view"]: 0 for row in rows}
-    }
+    views = dict.fromkeys(row["view"] for row in rows)
+    return {view: _slope([row for row in rows if row["view"] == view], key) for view in views}
 
 
 def _slope(rows: Sequence[dict[str, Any]], key: str) -> float | None:

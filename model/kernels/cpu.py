@@ -38,7 +38,7 @@ class _Sparse(torch.autograd.Function):
         out = torch.empty_like(q)
 
         def of_heads(part: Heads) -> list[Tensor]:
-            return _forward(*part.of(q, k, v, out), plan, [part.bias(bias) for bias in biases])
+            return _forward(part.of(q, k, v, out), plan, [part.bias(bias) for bias in biases])
 
         ctx.parts = heads_by_thread(q.shape[0], k.shape[0])
         kept = run_at_once(of_heads, ctx.parts)
@@ -59,15 +59,16 @@ class _Sparse(torch.autograd.Function):
         def of_heads(part: Heads) -> None:
             weights = kept[part.number * chunks : (part.number + 1) * chunks]
             into = [None if bias is None else part.bias(bias) for bias in d_biases]
-            _backward(*part.of(q, k, v, up, less, dq, dk, dv), ctx.plan, weights, into)
+            _backward(part.of(q, k, v, up, less, dq, dk, dv), ctx.plan, weights, into)
 
         shared = any(bias is not None and bias.shape[0] == 1 for bias in d_biases)
         run_at_once(of_heads, ctx.parts, in_turn=shared)  # heads that share a bias would write to it at once
         return dq.mul_(q.shape[-1] ** -0.5), dk.mul_(q.shape[-1] ** -0.5), dv, None, *d_biases
 
 
-def _forward(q: Tensor, k: Tensor, v: Tensor, out: Tensor, plan: Plan, biases: Sequence[Tensor]) -> list[Tensor]:
-    """Write the mixed values of some heads to `out`; returns the weights of each chunk."""
+def _forward(tensors: Sequence[Tensor], plan: Plan, biases: Sequence[Tensor]) -> list[Tensor]:
+    """tensors: q, k, v, out of some heads. Writes the mixed values to `out`; returns the weights of each chunk."""
+    q, k, v, out = tensors
     kept, scale = list[Tensor](), q.shape[-1] ** -0.5
     for chunk, bias in zip(plan.chunks, biases, strict=True):
         block = _Blocks(chunk, q, k)
@@ -79,10 +80,11 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, out: Tensor, plan: Plan, biases: S
 
 
 def _backward(
-    q: Tensor, k: Tensor, v: Tensor, up: Tensor, less: Tensor, dq: Tensor, dk: Tensor, dv: Tensor,
-    plan: Plan, weights: Sequence[Tensor], d_biases: Sequence[Tensor | None],
-) -> None:  # fmt: skip
-    """Add the gradients of some heads to dq, dk, dv and d_biases, the first two still to be scaled."""
+    tensors: Sequence[Tensor], plan: Plan, weights: Sequence[Tensor], d_biases: Sequence[Tensor | None]
+) -> None:
+    """tensors: q, k, v, the gradient from above, its product with the output, dq, dk, dv of some heads. Adds to the
+    last three and to d_biases; dq and dk are still to be scaled."""
+    q, k, v, up, less, dq, dk, dv = tensors
     for chunk, weight, d_bias in zip(plan.chunks, weights, d_biases, strict=True):
         block = _Blocks(chunk, q, k)
         up_block, less_block = block.queries(up, once=True), block.queries(less, once=True)
@@ -125,7 +127,7 @@ class _Blocks:
 
     def spread(self, bias: Tensor) -> Tensor:
         """A bias [1 or H,X,Q,K] as scores of its own, [G*X, R*Q, K]."""
-        bias = bias.expand(self.G * self.R, -1, -1, -1).unflatten(0, (self.G, self.R)).transpose(1, 2)
+        bias = bias.expand(self.G * self.R, -1, -1, -1).reshape(self.G, self.R, *bias.shape[1:]).transpose(1, 2)
         return bias.clone(memory_format=torch.contiguous_format).view(self.G * self.X, self.R * self.Q, self.K)
 
     def gathered(self, d_score: Tensor, shape: torch.Size) -> Tensor:

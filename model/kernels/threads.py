@@ -1,4 +1,4 @@
-"""Heads shared out among threads: each thread computes its heads from end to end, so they meet once and not in every product.
+"""Heads shared out among threads: each computes its heads from end to end, so they meet once, not in every product.
 
 PyTorch would divide each operation among its threads and have them wait for each other after it; a block's products
 are so small that the waiting costs more than they do, most of all where other programs want the cores as well.
@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -36,7 +37,7 @@ def heads_by_thread(heads: int, key_heads: int) -> list[Heads]:
     """Shares as even as whole groups allow, one for each of PyTorch's threads at most."""
     each, threads = heads // key_heads, min(torch.get_num_threads(), key_heads)
     cuts = [number * key_heads // threads for number in range(threads + 1)]
-    bounds = zip(cuts, cuts[1:], strict=False)
+    bounds = pairwise(cuts)
     return [Heads(n, slice(one * each, two * each), slice(one, two), key_heads) for n, (one, two) in enumerate(bounds)]
 
 

@@ -17,9 +17,9 @@ def test_rows_say_what_was_measured_and_by_which_path(monkeypatch: pytest.Monkey
     for row in heard:
         assert row["ratio"] == row["dense_ms"] / row["ms"]
         assert row["ratio_with_plan"] < row["ratio"]
-    # Twice the pieces take twice the memory near by, and four times where all pairs are looked at.
-    assert result["memory_exponent"]["window(16)"] == pytest.approx(1.0, abs=0.15)
-    assert result["memory_exponent"]["pos"] == pytest.approx(2.0, abs=0.15)
+    # Twice the pieces take twice the memory near by at most, and four times where all pairs are looked at.
+    assert result["memory_exponent"]["window(16)"] < 1.1
+    assert result["memory_exponent"]["pos"] > 1.5
     assert result["time_exponent"].keys() == {"window(16)", "pos"}
 
 
