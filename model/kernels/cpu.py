@@ -42,28 +42,27 @@ class _Sparse(torch.autograd.Function):
 
         ctx.parts = heads_by_thread(q.shape[0], k.shape[0])
         kept = run_at_once(of_heads, ctx.parts)
-        ctx.save_for_backward(q, k, v, out, *biases, *(weight for each in kept for weight in each))
+        ctx.save_for_backward(q, k, v, *biases, *(weight for each in kept for weight in each))
         ctx.plan = plan
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, up: Tensor) -> tuple[Tensor | None, ...]:
-        (q, k, v, out), rest, chunks = ctx.saved_tensors[:4], ctx.saved_tensors[4:], len(ctx.plan.chunks)
+        (q, k, v), rest, chunks = ctx.saved_tensors[:3], ctx.saved_tensors[3:], len(ctx.plan.chunks)
         biases, kept = rest[:chunks], rest[chunks:]
-        dq, dk, dv = (torch.zeros_like(each) for each in (q, k, v))
-        less = (up * out).sum(-1, keepdim=True)
+        dq, dk, dv = (torch.empty_like(each) for each in (q, k, v))
         wanted = ctx.needs_input_grad[4:]
         d_biases = [torch.zeros_like(bias) if want else None for bias, want in zip(biases, wanted, strict=True)]
 
         def of_heads(part: Heads) -> None:
             weights = kept[part.number * chunks : (part.number + 1) * chunks]
             into = [None if bias is None else part.bias(bias) for bias in d_biases]
-            _backward(part.of(q, k, v, up, less, dq, dk, dv), ctx.plan, weights, into)
+            _backward(part.of(q, k, v, up, dq, dk, dv), ctx.plan, weights, into)
 
         shared = any(bias is not None and bias.shape[0] == 1 for bias in d_biases)
         run_at_once(of_heads, ctx.parts, in_turn=shared)  # heads that share a bias would write to it at once
-        return dq.mul_(q.shape[-1] ** -0.5), dk.mul_(q.shape[-1] ** -0.5), dv, None, *d_biases
+        return dq, dk, dv, None, *d_biases
 
 
 def _forward(tensors: Sequence[Tensor], plan: Plan, biases: Sequence[Tensor]) -> list[Tensor]:
@@ -82,19 +81,23 @@ def _forward(tensors: Sequence[Tensor], plan: Plan, biases: Sequence[Tensor]) ->
 def _backward(
     tensors: Sequence[Tensor], plan: Plan, weights: Sequence[Tensor], d_biases: Sequence[Tensor | None]
 ) -> None:
-    """tensors: q, k, v, the gradient from above, its product with the output, dq, dk, dv of some heads. Adds to the
-    last three and to d_biases; dq and dk are still to be scaled."""
-    q, k, v, up, less, dq, dk, dv = tensors
+    """tensors: q, k, v, the gradient from above, dq, dk, dv of some heads. Writes the last three, adds to d_biases."""
+    q, k, v, up, dq, dk, dv = tensors
+    for each in (dq, dk, dv):
+        each.zero_()
     for chunk, weight, d_bias in zip(plan.chunks, weights, d_biases, strict=True):
         block = _Blocks(chunk, q, k)
-        up_block, less_block = block.queries(up, once=True), block.queries(less, once=True)
+        up_block = block.queries(up, once=True)
         dv.index_add_(1, block.key, block.flat(torch.bmm(weight.transpose(1, 2), up_block)))
-        # The softmax's gradient: weight * (what the weight is worth - what the query's weights are worth together).
-        d_score = torch.bmm(up_block, block.keys(v).transpose(1, 2)).sub_(less_block).mul_(weight)
+        d_weight = torch.bmm(up_block, block.keys(v).transpose(1, 2))
+        # weight * (what it is worth - what the query's weights are worth together), in one pass
+        d_score = torch._softmax_backward_data(d_weight, weight, -1, weight.dtype)
         dq.index_add_(1, block.query, block.joined(torch.bmm(d_score, block.keys(k))))
         dk.index_add_(1, block.key, block.flat(torch.bmm(d_score.transpose(1, 2), block.queries(q))))
         if d_bias is not None:
             d_bias += block.gathered(d_score, d_bias.shape)
+    for each in (dq, dk):
+        each.mul_(q.shape[-1] ** -0.5)
 
 
 class _Blocks:
