@@ -66,7 +66,7 @@ def part(context: Context, row: int, places: slice) -> Context:
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("rows", [[[1]], [[7], [2, 3]], [[33], [19, 10]]])
+@pytest.mark.parametrize("rows", [[[1]], [[21]], [[7], [2, 3]], [[33], [19, 10]]])
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_fast_equals_slow(name: str, config: ModelConfig, rows: list[list[int]], causal: bool) -> None:
     context, mechanism = context_of(rows, causal), made(name, config)
