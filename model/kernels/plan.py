@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.kernels.covers import Cover
 from model.kernels.pairs import Line, Pairs, listed_keys, see
+from model.kernels.threads import undivided
 from model.views import FIRST_ANCHORS, View
 
 QUERIES = 32
@@ -57,6 +58,7 @@ class Blocks(NamedTuple):
     """int64 [X]: keys of each block."""
 
 
+@undivided()
 def plan_of(
     view: View, cover: Cover, line: Line, slopes: Sequence[float], dtype: torch.dtype, queries: int = QUERIES
 ) -> Plan:

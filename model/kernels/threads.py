@@ -5,8 +5,9 @@ are so small that the waiting costs more than they do, most of all where other p
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -46,14 +47,23 @@ def run_at_once(work: Callable[[Heads], Found], parts: Sequence[Heads], in_turn:
     if len(parts) == 1 or in_turn:
         return [_alone(work, part) for part in parts]
     running = [_pool(os.getpid(), len(parts)).submit(_alone, work, part) for part in parts[:-1]]
+    try:
+        with undivided():
+            last = _alone(work, parts[-1])
+    finally:
+        found = [each.result() for each in running]
+    return [*found, last]
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Operations of this thread are not divided among others."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        last = _alone(work, parts[-1])
+        yield
     finally:
         torch.set_num_threads(before)
-        found = [each.result() for each in running]
-    return [*found, last]
 
 
 def _alone(work: Callable[[Heads], Found], part: Heads) -> Found:
