@@ -225,6 +225,31 @@ def widths(
     _end(bench_widths(cache, steps=steps, optimizer=optimizer, seed=seed, on_run=on_run), json_file)
 
 
+@bench.command()
+def attention(
+    view: Annotated[list[str] | None, typer.Option(help="A view of the heads; may be said again.")] = None,
+    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
+    device: str = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
+    data: Annotated[
+        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
+    ] = Path("../shared/data"),
+    json_file: Json = None,
+) -> None:
+    """Time and memory of attention through views, forward and backward, against plain causal attention."""
+    from flows.bench.attention import TOKENS, VIEWS, bench_attention
+    from model.machine import own_settings
+    from pipeline.provenance import cores
+
+    def on_row(row: dict[str, Any]) -> None:
+        said = f"{row['ms']:.1f} ms, dense {row['dense_ms']:.1f}, ratio {row['ratio']:.1f}, {row['peak_mib']:.0f} MiB"
+        typer.echo(f"{row['view']} at {row['tokens']} by {row['path']}: {said}")
+
+    with own_settings(threads or cores()):
+        result = bench_attention(view or VIEWS, tokens or TOKENS, device=device, data=data, on_row=on_row)
+    _end(result, json_file, device)
+
+
 def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
     """Print the result as one line of JSON, and write it with its provenance if a file is named."""
     import json

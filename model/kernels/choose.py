@@ -60,7 +60,8 @@ def choose(
     if N < SHORTEST or torch.compiler.is_compiling():
         return Choice("twin")
     measured = MEASURED.get(context.document.device.type)
-    if measured and line and measured.shortest <= N and is_covered(view) and _is_able(measured.path, dtype, width):
+    long_enough = measured is not None and measured.shortest <= N
+    if measured and line and long_enough and is_covered(view) and _is_able(measured.path, dtype, width):
         cover = cover_of(view, line)
         keys = float((cover.high - cover.low).double().mean()) + measured.block
         if keys * measured.pair < N:

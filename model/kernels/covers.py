@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.kernels.pairs import Line, reach
+from model.kernels.threads import undivided
 from model.masks import MASKS
 from model.views import PREVIOUS_ANCHORS, WORD_ANCHORS, And, Named, Not, Or, Random, View
 from pipeline.records import KINDS
@@ -31,6 +32,7 @@ def is_covered(view: View) -> bool:
     return _is_covered(view, False)
 
 
+@undivided()
 def cover_of(view: View, line: Line) -> Cover:
     """The cover of a view for which `is_covered`, anchors and time order included; stretches lie in the sequence."""
     place = torch.arange(len(line.run), device=line.run.device)

@@ -4,6 +4,7 @@ Letters: H heads of queries, G heads of keys and values, R = H / G queries a key
 a head, X blocks of a chunk, Q queries and K keys of a block.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from model.kernels.plan import Chunk, Plan
+from model.kernels.threads import Heads, heads_by_thread, run_at_once
 
 
 def attend_sparse(q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, plan: Plan) -> Tensor:
@@ -33,37 +35,69 @@ class _Sparse(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: Plan, *biases: Tensor) -> Tensor:
-        out, kept, scale = torch.empty_like(q), [], q.shape[-1] ** -0.5
-        for chunk, bias in zip(plan.chunks, biases, strict=True):
-            block = _Blocks(chunk, q, k)
-            score = block.spread(bias)
-            score.baddbmm_(block.queries(q), block.keys(k).transpose(1, 2), alpha=scale)
-            weight = score.softmax(-1)
-            out.index_copy_(1, block.query, block.joined(torch.bmm(weight, block.keys(v))))
-            kept.append(weight)
-        ctx.save_for_backward(q, k, v, out, *kept)
-        ctx.plan, ctx.shapes = plan, [bias.shape for bias in biases]
+        out = torch.empty_like(q)
+
+        def of_heads(part: Heads) -> list[Tensor]:
+            return _forward(part.of(q, k, v, out), plan, [part.bias(bias) for bias in biases])
+
+        ctx.parts = heads_by_thread(q.shape[0], k.shape[0])
+        kept = run_at_once(of_heads, ctx.parts)
+        ctx.save_for_backward(q, k, v, *biases, *(weight for each in kept for weight in each))
+        ctx.plan = plan
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, up: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, *kept = ctx.saved_tensors
-        dq, dk, dv = (torch.zeros_like(each) for each in (q, k, v))
-        less = (up * out).sum(-1, keepdim=True)
-        d_biases = list[Tensor | None]()
-        for number, (chunk, weight) in enumerate(zip(ctx.plan.chunks, kept, strict=True)):
-            block = _Blocks(chunk, q, k)
-            up_block, less_block = block.queries(up, once=True), block.queries(less, once=True)
-            dv.index_add_(1, block.key, block.flat(torch.bmm(weight.transpose(1, 2), up_block)))
-            # The softmax's gradient: weight * (what the weight is worth - what the query's weights are worth together).
-            d_score = torch.bmm(up_block, block.keys(v).transpose(1, 2)).sub_(less_block).mul_(weight)
-            dq.index_add_(1, block.query, block.joined(torch.bmm(d_score, block.keys(k))))
-            dk.index_add_(1, block.key, block.flat(torch.bmm(d_score.transpose(1, 2), block.queries(q))))
-            wanted = ctx.needs_input_grad[4 + number]
-            d_biases.append(block.gathered(d_score, ctx.shapes[number]) if wanted else None)
-        scale = q.shape[-1] ** -0.5
-        return dq.mul_(scale), dk.mul_(scale), dv, None, *d_biases
+        (q, k, v), rest, chunks = ctx.saved_tensors[:3], ctx.saved_tensors[3:], len(ctx.plan.chunks)
+        biases, kept = rest[:chunks], rest[chunks:]
+        dq, dk, dv = (torch.empty_like(each) for each in (q, k, v))
+        wanted = ctx.needs_input_grad[4:]
+        d_biases = [torch.zeros_like(bias) if want else None for bias, want in zip(biases, wanted, strict=True)]
+
+        def of_heads(part: Heads) -> None:
+            weights = kept[part.number * chunks : (part.number + 1) * chunks]
+            into = [None if bias is None else part.bias(bias) for bias in d_biases]
+            _backward(part.of(q, k, v, up, dq, dk, dv), ctx.plan, weights, into)
+
+        shared = any(bias is not None and bias.shape[0] == 1 for bias in d_biases)
+        run_at_once(of_heads, ctx.parts, in_turn=shared)  # heads that share a bias would write to it at once
+        return dq, dk, dv, None, *d_biases
+
+
+def _forward(tensors: Sequence[Tensor], plan: Plan, biases: Sequence[Tensor]) -> list[Tensor]:
+    """tensors: q, k, v, out of some heads. Writes the mixed values to `out`; returns the weights of each chunk."""
+    q, k, v, out = tensors
+    kept, scale = list[Tensor](), q.shape[-1] ** -0.5
+    for chunk, bias in zip(plan.chunks, biases, strict=True):
+        block = _Blocks(chunk, q, k)
+        score = block.spread(bias)
+        score.baddbmm_(block.queries(q), block.keys(k).transpose(1, 2), alpha=scale)
+        kept.append(score.softmax(-1))
+        out.index_copy_(1, block.query, block.joined(torch.bmm(kept[-1], block.keys(v))))
+    return kept
+
+
+def _backward(
+    tensors: Sequence[Tensor], plan: Plan, weights: Sequence[Tensor], d_biases: Sequence[Tensor | None]
+) -> None:
+    """tensors: q, k, v, the gradient from above, dq, dk, dv of some heads. Writes the last three, adds to d_biases."""
+    q, k, v, up, dq, dk, dv = tensors
+    for each in (dq, dk, dv):
+        each.zero_()
+    for chunk, weight, d_bias in zip(plan.chunks, weights, d_biases, strict=True):
+        block = _Blocks(chunk, q, k)
+        up_block = block.queries(up, once=True)
+        dv.index_add_(1, block.key, block.flat(torch.bmm(weight.transpose(1, 2), up_block)))
+        d_weight = torch.bmm(up_block, block.keys(v).transpose(1, 2))
+        # weight * (what it is worth - what the query's weights are worth together), in one pass
+        d_score = torch._softmax_backward_data(d_weight, weight, -1, weight.dtype)
+        dq.index_add_(1, block.query, block.joined(torch.bmm(d_score, block.keys(k))))
+        dk.index_add_(1, block.key, block.flat(torch.bmm(d_score.transpose(1, 2), block.queries(q))))
+        if d_bias is not None:
+            d_bias += block.gathered(d_score, d_bias.shape)
+    for each in (dq, dk):
+        each.mul_(q.shape[-1] ** -0.5)
 
 
 class _Blocks:
@@ -96,7 +130,7 @@ class _Blocks:
 
     def spread(self, bias: Tensor) -> Tensor:
         """A bias [1 or H,X,Q,K] as scores of its own, [G*X, R*Q, K]."""
-        bias = bias.expand(self.G * self.R, -1, -1, -1).unflatten(0, (self.G, self.R)).transpose(1, 2)
+        bias = bias.expand(self.G * self.R, -1, -1, -1).reshape(self.G, self.R, *bias.shape[1:]).transpose(1, 2)
         return bias.clone(memory_format=torch.contiguous_format).view(self.G * self.X, self.R * self.Q, self.K)
 
     def gathered(self, d_score: Tensor, shape: torch.Size) -> Tensor:

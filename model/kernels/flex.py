@@ -36,7 +36,7 @@ class Tiles(NamedTuple):
 def attend_flex(q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, tiles: Tiles) -> Tensor:
     """Attention of heads that share tiles, [B,H,N,D]. On a CPU it runs uncompiled and has no gradient: for tests."""
     score_mod = None if tiles.slopes is None else less_by_distance(tiles.slopes)
-    flex = _compiled() if q_BHND.is_cuda else flex_attention
+    flex: Any = _compiled() if q_BHND.is_cuda else flex_attention
     shared = k_BGND.shape[1] != q_BHND.shape[1]
     out: Tensor = flex(
         q_BHND, k_BGND, v_BGND.to(q_BHND.dtype), score_mod=score_mod, block_mask=tiles.mask, enable_gqa=shared
@@ -54,9 +54,9 @@ def tiles_of(view: View, cover: Cover, line: Line, slopes: Sequence[float] = ())
     (B, N), device = line.context.document.shape, line.run.device
     T = -(-N // TILE)
     blocks = blocks_of(cover, line, TILE)
-    block_of_key = torch.arange(B * T, device=device).repeat_interleave(blocks.count)
-    code_E = (block_of_key * T + blocks.key % N // TILE).unique()
-    seen = [_seen(view, line, codes, N, T) for codes in code_E.split(AT_ONCE)]
+    block_of_key = torch.arange(B * T, device=device).repeat_interleave(blocks.size)
+    code_E: Tensor = (block_of_key * T + blocks.key % N // TILE).unique()  # type: ignore[no-untyped-call]
+    seen = [_seen(view, line, codes, N, T) for codes in torch.split(code_E, AT_ONCE)]
     some_E, all_E = (torch.cat([getattr(part, name)(2).flatten(1) for part in seen]) for name in ("any", "all"))
     some_E, all_E = some_E.any(1), all_E.all(1)
     part_E = some_E & ~all_E
@@ -111,7 +111,8 @@ def _seen(view: View, line: Line, code_E: Tensor, N: int, T: int) -> Tensor:
 def _packed(seen_EQK: Tensor) -> Tensor:
     """uint8 [E,Q,K/8]: bit n of a byte is its n-th key."""
     place = torch.arange(8, dtype=torch.uint8, device=seen_EQK.device)
-    return (seen_EQK.unflatten(2, (-1, 8)).to(torch.uint8) << place).sum(-1, dtype=torch.uint8)
+    bit = seen_EQK.view(*seen_EQK.shape[:2], -1, 8).to(torch.uint8)
+    return (bit << place).sum(-1, dtype=torch.uint8)
 
 
 def _lists(code_E: Tensor, B: int, T: int) -> tuple[Tensor, Tensor]:

@@ -50,9 +50,17 @@ def line_of(context: Context) -> Line:
     begin_P = (context.sequence_start() + shift_B1).flatten()
     place_P = torch.arange(B * N, device=begin_P.device)
     run_P = (begin_P == place_P).cumsum(0).masked_fill(context.document.flatten() < 0, -1)
-    parts = (getattr(context, name).flatten() for name in Line._fields[3:8])
-    start_P = (context.sentence_start + shift_B1).flatten()
-    return Line(run_P, begin_P, start_P, *parts, context)
+    return Line(
+        run=run_P,
+        begin=begin_P,
+        sentence_start=(context.sentence_start + shift_B1).flatten(),
+        first_word=context.first_word.flatten(),
+        last_word=context.last_word.flatten(),
+        closed_word=context.closed_word.flatten(),
+        input_tag=context.input_tag.flatten(),
+        key_tag=context.key_tag.flatten(),
+        context=context,
+    )
 
 
 def see(view: View, line: Line, pairs: Pairs) -> Tensor:

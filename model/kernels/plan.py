@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.kernels.covers import Cover
 from model.kernels.pairs import Line, Pairs, listed_keys, see
+from model.kernels.threads import undivided
 from model.views import FIRST_ANCHORS, View
 
 QUERIES = 32
@@ -53,10 +54,11 @@ class Blocks(NamedTuple):
     """bool [X,Q]"""
     key: Tensor
     """int64 [E]: block after block, ascending in each."""
-    count: Tensor
+    size: Tensor
     """int64 [X]: keys of each block."""
 
 
+@undivided()
 def plan_of(
     view: View, cover: Cover, line: Line, slopes: Sequence[float], dtype: torch.dtype, queries: int = QUERIES
 ) -> Plan:
@@ -65,15 +67,15 @@ def plan_of(
     slopes: of ALiBi, one a head, or none; dtype: of the bias.
     """
     blocks = blocks_of(cover, line, queries)
-    count_X, offset_X = blocks.count, blocks.count.cumsum(0) - blocks.count
-    order = torch.argsort(count_X, descending=True, stable=True)
+    begin_X = blocks.size.cumsum(0) - blocks.size
+    order = torch.argsort(blocks.size, descending=True, stable=True)
     chunks = []
-    for part in _cut(count_X[order].tolist()):
+    for part in _cut(blocks.size[order].tolist()):
         chosen = order[part]
-        query, again, count = blocks.query[chosen], blocks.again[chosen], count_X[chosen][:, None]
-        slot = torch.arange(int(count[0]), device=count.device)
-        key = blocks.key[offset_X[chosen][:, None] + torch.minimum(slot, count - 1)]
-        seen = see(view, line, Pairs(query, key)) & (slot < count)[:, None, :]
+        query, again, size = blocks.query[chosen], blocks.again[chosen], blocks.size[chosen][:, None]
+        slot = torch.arange(int(size[0]), device=size.device)
+        key = blocks.key[begin_X[chosen][:, None] + torch.minimum(slot, size - 1)]
+        seen = see(view, line, Pairs(query, key)) & (slot < size)[:, None, :]
         bias = bias_of(query, key, seen, slopes, dtype)
         chunks.append(Chunk(query, key, bias, again if bool(again.any()) else None))
     return Plan(tuple(chunks))
@@ -122,5 +124,5 @@ def blocks_of(cover: Cover, line: Line, queries: int) -> Blocks:
     if cover.kinds:
         slot, far = listed_keys(line, query.flatten(), cover.kinds)
         codes.append(slot // queries * P + far)
-    code = torch.cat(codes).unique()
+    code: Tensor = torch.cat(codes).unique()  # type: ignore[no-untyped-call]
     return Blocks(query, again, code % P, torch.bincount(code // P, minlength=len(query)))

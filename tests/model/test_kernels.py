@@ -6,10 +6,11 @@ from torch import Tensor
 
 from model.attention.views import attend, view_bias
 from model.context import Context
+from model.kernels import flex
 from model.kernels.choose import choose
 from model.kernels.covers import cover_of, is_covered
 from model.kernels.cpu import attend_sparse
-from model.kernels.flex import TILE, attend_flex, tiles_of
+from model.kernels.flex import attend_flex, tiles_of
 from model.kernels.pairs import PAIR_MASKS, Pairs, line_of, see
 from model.kernels.plan import Plan, plan_of
 from model.masks import MASKS
@@ -27,7 +28,7 @@ NEAR = (
     *("(sentence | open) & (role | sentences(3))", "~~(escape | window(2))"),
 )
 FAR = ("dense", "pos", "~sentence", "~pos", "pos | open", "~bonds")
-SLOPES = {"plain": (), "alibi": (0.5, 0.25, 0.125, 0.0625)}
+SLOPES = ((), (0.5, 0.25, 0.125, 0.0625))
 
 
 def context_of(rows: list[list[int]], causal: bool = True) -> Context:
@@ -36,12 +37,12 @@ def context_of(rows: list[list[int]], causal: bool = True) -> Context:
 
 
 def drawn(
-    context: Context, key_heads: int, dtype: torch.dtype = torch.float64
+    context: Context, key_heads: int, dtype: torch.dtype = torch.float64, heads: int = 4
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Queries, keys, values and what comes back from above, for four heads of queries."""
+    """Queries, keys, values and what comes back from above."""
     (B, N), generator = context.document.shape, torch.Generator().manual_seed(0)
-    heads = (4, key_heads, key_heads, 4)
-    q, k, v, up = (torch.randn(B, each, N, 16, generator=generator, dtype=dtype) for each in heads)
+    each = (heads, key_heads, key_heads, heads)
+    q, k, v, up = (torch.randn(B, many, N, 16, generator=generator, dtype=dtype) for many in each)
     return q.requires_grad_(), k.requires_grad_(), v.requires_grad_(), up
 
 
@@ -88,19 +89,41 @@ def test_views_of_linear_cost_have_a_cover_and_others_none() -> None:
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("slopes", SLOPES)
-def test_sparse_attention_equals_its_twin(rows: list[list[int]], causal: bool, slopes: str) -> None:
+def test_sparse_attention_equals_its_twin(rows: list[list[int]], causal: bool) -> None:
     context = context_of(rows, causal)
     for number, view in enumerate(NEAR):
+        slopes = SLOPES[number % 2]
         q, k, v, up = drawn(context, key_heads=(4, 2, 1)[number % 3])
-        fast = attend_sparse(q, k, v, plan(view, context, SLOPES[slopes], queries=(32, 5, 16)[number % 3]))
-        slow = twin(view, SLOPES[slopes], context, q, k, v)
+        fast = attend_sparse(q, k, v, plan(view, context, slopes, queries=(32, 5, 16)[number % 3]))
+        slow = twin(view, slopes, context, q, k, v)
         torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
         for ours, true in zip(*(torch.autograd.grad(each, (q, k, v), up) for each in (fast, slow)), strict=True):
             torch.testing.assert_close(ours, true, rtol=1e-11, atol=1e-11)
 
 
-def test_a_bias_of_the_plan_gets_its_gradient() -> None:
+@pytest.mark.parametrize("key_heads", [4, 3, 1])
+def test_threads_share_heads_and_change_nothing(key_heads: int) -> None:
+    context, parts = context_of([[150], [40, 9]]), plan("pos & sentences(2)", context_of([[150], [40, 9]]))
+    q, k, v, up = drawn(context, key_heads, heads=2 * key_heads)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        try:
+            out = attend_sparse(q, k, v, parts)
+            found.append((out, *torch.autograd.grad(out, (q, k, v), up)))
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+    for other in found[1:]:
+        for ours, true in zip(other, found[0], strict=True):
+            torch.testing.assert_close(ours, true, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_bias_of_the_plan_gets_its_gradient(threads: int, request: pytest.FixtureRequest) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    request.addfinalizer(lambda: torch.set_num_threads(before))
     context = context_of([[41], [20, 9]])
     q, k, v, up = drawn(context, key_heads=2)
     parts = plan("sentences(2)", context)
@@ -134,27 +157,31 @@ def test_a_plan_grows_with_the_row_and_not_with_its_square() -> None:
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("rows", [[[1]], [[63], [20, 30]], [[300], [100, 3, 90]]])
-def test_flex_attention_by_bits_equals_its_twin_forward(rows: list[list[int]], causal: bool) -> None:
+@pytest.mark.parametrize("rows", [[[1]], [[33], [20, 10]], [[90], [40, 3, 30]]])
+def test_flex_attention_by_bits_equals_its_twin_forward(
+    rows: list[list[int]], causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flex, "TILE", 16)
     context = context_of(rows, causal)
     line = line_of(context)
     for number, view in enumerate(NEAR):
-        slopes = SLOPES["alibi"] if number % 2 else ()
+        slopes = SLOPES[number % 2]
         q, k, v, _ = (x.detach() for x in drawn(context, (4, 2, 1)[number % 3], torch.float32))
         tiles = tiles_of(parse(view), cover_of(parse(view), line), line, slopes)
         torch.testing.assert_close(attend_flex(q, k, v, tiles), twin(view, slopes, context, q, k, v))
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_lists_of_tiles_name_the_tiles_that_hold_a_visible_pair(causal: bool) -> None:
+def test_lists_of_tiles_name_the_tiles_that_hold_a_visible_pair(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     # Uncompiled FlexAttention asks the mask function alone, so the lists, which a GPU goes by, are held up here.
-    context = context_of([[600], [300, 200]], causal)
-    line, T = line_of(context), 5
+    monkeypatch.setattr(flex, "TILE", 16)
+    context = context_of([[75], [40, 22]], causal)
+    line, T, tile = line_of(context), 5, 16
     for view in map(parse, NEAR):
         mask = tiles_of(view, cover_of(view, line), line).mask
-        room = T * TILE - 600
+        room = T * tile - 75
         pairs = torch.nn.functional.pad(view_masks([view], context)[:, 0], (0, room, 0, room))
-        pairs = pairs.view(2, T, TILE, T, TILE).transpose(2, 3).flatten(3)
+        pairs = pairs.view(2, T, tile, T, tile).transpose(2, 3).flatten(3)
         assert torch.equal(mask.to_dense()[:, 0].bool(), pairs.any(3)), view
         full = torch.zeros(2, T, T, dtype=torch.bool)
         for row, at in torch.cartesian_prod(torch.arange(2), torch.arange(T)).tolist():
