@@ -89,13 +89,13 @@ def measure_leak(
     each = annotator if isinstance(annotator, Sequence) else [annotator] * len(documents)
     for number, (whole, reader) in enumerate(zip(documents, each, strict=True)):
         ids, other = whole[:length], documents[(number + 1) % len(documents)]
-        base = observe(exact, read_by(reader, ids))
+        base = observe(exact, read_by(reader, ids, exact))
         if stored and (said := attribute_change(stored[number], base.attributes, len(ids) - 1)):
             violations.append(f"document {number}: the cache stores another {said}")
         for t in sorted(random.permutation(len(ids) - 1)[:cuts].tolist()):
             tried += 1
             for ending, changed in _endings(ids, t, other, closers, exact.vocabulary, random):
-                change, found = differences(base, observe(exact, read_by(reader, changed)), t)
+                change, found = differences(base, observe(exact, read_by(reader, changed, exact)), t)
                 max_change = float(np.maximum(max_change, change))  # what is no number stays so
                 violations += [f"document {number}, {ending} after piece {t}: another {said}" for said in found]
     first = violations[0] if violations else None
@@ -139,9 +139,9 @@ class Observation:
     """float64 [N, vocabulary]."""
 
 
-def read_by(annotator: Annotator, ids: NDArray[np.int32]) -> Split:
-    """One document as a model reads it that has only its ids."""
-    known = known_of(annotator, ids)
+def read_by(annotator: Annotator, ids: NDArray[np.int32], model: Decoder) -> Split:
+    """One document as the model reads it when there are only its ids."""
+    known = known_of(annotator, ids) if model.config.reads_words() else None
     return split_of({"": (ids, annotator.annotate(ids))}, [known] if known else None)
 
 

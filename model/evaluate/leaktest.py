@@ -105,7 +105,7 @@ def leaktest(
 
 def _with(plant: Plant, annotator: Annotator, tokenizer: Tokenizer, closers: Sequence[int], seed: int) -> LeakResult:
     """The test with a leak in it, on the bait, at every cut; it ends with the text that shows the leak."""
-    seen = ("dense", "sentence", "pos", "pos & sentences(2)", "bonds")
+    seen = ("dense", "sentence", "pos", "pos & sentences(2)", *(["bonds"] if plant.bonds else []))
     model = randomised(Decoder(view_config(seen), tokenizer.size), seed)
     leaky = Leaky(annotator, plant.change) if plant.change else LeakyBonds(annotator) if plant.bonds else annotator
     bait = [tokenizer.document(text) for text in BAIT]

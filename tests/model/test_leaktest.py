@@ -81,7 +81,8 @@ def test_a_test_that_misses_a_planted_leak_does_not_pass(
 ) -> None:
     tokenizer, annotator = tools
     monkeypatch.setattr(tested, "PLANTED", {"no leak at all": Plant(entered=nullcontext)})
-    found = leaktest(None, annotator, tokenizer, random_documents(tokenizer, 2, STORIES), cuts=1, length=40)
+    model = randomised(Decoder(view_config(("dense", "sentence")), tokenizer.size), 0)
+    found = leaktest(model, annotator, tokenizer, random_documents(tokenizer, 2, STORIES), cuts=1, length=40)
     assert found.leak_free
     assert found.missed == ("no leak at all",)
     assert not found.passed
