@@ -34,6 +34,7 @@ def test_the_clock_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pyt
     assert measured["threads"] == 1
 
 
+@pytest.mark.slow
 def test_every_parser_is_scored_and_timed(tmp_path: Path) -> None:
     (tmp_path / "x.conllu").write_text(TREEBANK)
     gold = bench_parse("conllu", str(tmp_path / "x.conllu"), tmp_path / "x.conllu")

@@ -101,6 +101,7 @@ def line(bits: float | None, name: str = "") -> dict[str, Any]:
     return {"bits_per_byte": bits, "run": name}
 
 
+@pytest.mark.slow
 def test_every_run_leaves_a_line_that_the_report_reads_and_a_second_call_runs_nothing(folder: Path, plan: Plan) -> None:
     said: list[tuple[str, int, int, str]] = []
 

@@ -120,6 +120,7 @@ def test_a_recipe_under_a_control_is_certified(tools: Tools, control: str) -> No
     assert found.certified, found.first_break
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", CONTROLS)
 def test_attributes_of_whole_documents_are_certified(tools: Tools, control: str) -> None:
     layer, _, _ = tools
@@ -165,6 +166,7 @@ def test_a_leaky_recipe_is_not(tools: Tools) -> None:
     assert found.max_difference > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_leak_is_caught(tools: Tools, name: str) -> None:
     _, tokenizer, annotator = tools

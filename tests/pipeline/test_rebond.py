@@ -99,6 +99,7 @@ def test_words_that_are_not_there_cannot_be_bonded(tmp_path: Path) -> None:
         rebond(cache.folder, replace(BondConfig(), hops=1))
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path: Path) -> None:
     cache_of(tmp_path)
     done = valency(
