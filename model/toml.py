@@ -79,14 +79,14 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
     raise ValueError(f"{where} is {value!r}; give {wanted}")
 
 
-def write(settings: object) -> str:
-    """Settings as TOML; `build` of it gives them back."""
+def write(settings: object, table: str = "") -> str:
+    """Settings as TOML; `build` of it gives them back. table: the name of the table that they stand in, with a dot."""
     assert is_dataclass(settings)
     plain, tables = [], []
     for each in fields(settings):
         value = getattr(settings, each.name)
         if is_dataclass(value):
-            tables.append(f"\n[{each.name}]\n{write(value)}")
+            tables.append(f"\n[{table}{each.name}]\n{write(value, f'{table}{each.name}.')}")
         else:
             plain.append(f"{each.name} = {_literal(value)}\n")
     return "".join(plain + tables)

@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # a worker a core: with more threads than cores both only wait for each other
 
 FLOORS = ("lexicons", "pipeline", "model", "flows")
 
