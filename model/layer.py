@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import MECHANISMS
-from model.attention.views import ViewsAttention, computed_in, view_bias
+from model.attention.heads import computed_in
+from model.attention.views import ViewsAttention, view_bias
 from model.config import ModelConfig
 from model.config.checks import nearest
 from model.context import NO_TAG, PER_PIECE, Context

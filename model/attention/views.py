@@ -11,10 +11,10 @@ from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from model.attention.rotary import Turn, rotate, turn_of
+from model.attention.heads import Heads, computed_in
 from model.attention.terms import Terms
 from model.context import Context
 from model.kernels.choose import MEASURED, Path, choose
@@ -36,19 +36,15 @@ class Way(NamedTuple):
     plan: Plan | Tiles | None = None
 
 
-class ViewsAttention(nn.Module):
+class ViewsAttention(Heads):
     """A layer of attention; each head has a view of its own."""
 
     def __init__(self, config: "ModelConfig", layer: int = 0) -> None:
-        super().__init__()
-        self.views, self.positions = config.head_views(layer), config.positions
-        self.key_heads, self.width = config.key_heads(), config.dim // config.heads
-        self.slopes = alibi_slopes(config.heads) if config.positions == "alibi" else ()
+        super().__init__(config)
+        self.views = config.head_views(layer)
         self.look = ", ".join(map(str, self.views)) + (" less by distance" if self.slopes else "")
         """What the heads see, in words: layers that say the same share masks and plans."""
         self.terms = Terms(config)
-        self.qkv = nn.Linear(config.dim, (config.heads + 2 * self.key_heads) * self.width, bias=False)
-        self.out = nn.Linear(config.dim, config.dim, bias=False)
 
     def prepare(self, context: Context) -> Context:
         """The context with how these heads are computed, and their bias or plans; what it has already is kept."""
@@ -85,29 +81,6 @@ class ViewsAttention(nn.Module):
             else:
                 ways.append(Way(path, heads, tiles_of(view, cover, line, slopes)))
         return (*([Way("twin", tuple(sorted(twins)))] if twins else []), *ways)
-
-    def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
-        mixed_BHND = self.mix(*self.inputs(x_BNM, context), self.prepare(context))
-        mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
-        return mixed_BNM
-
-    def inputs(self, x_BNM: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of a whole batch."""
-        # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
-        x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
-        if self.positions != "rotary":
-            return self.heads(x_BNM, None)
-        turn = turn_of(x_BNM.shape[1], self.width, x_BNM.device, computed_in(self.qkv.weight))
-        return self.heads(x_BNM, turn)
-
-    def heads(self, x_BNM: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B,H,N,D], keys and values [B,G,N,D]; queries and keys turned."""
-        B, N, _ = x_BNM.shape
-        qkv_BHND = self.qkv(x_BNM).view(B, N, -1, self.width).transpose(1, 2)
-        q_BHND, k_BGND, v_BGND = qkv_BHND.split([len(self.views), self.key_heads, self.key_heads], dim=1)
-        if turn is None:
-            return q_BHND, k_BGND, v_BGND
-        return rotate(q_BHND, turn), rotate(k_BGND, turn), v_BGND
 
     def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
         """[B,H,N,D]: attention of all heads, each by its way of a prepared context."""
@@ -207,14 +180,3 @@ def mix_slow(layer: ViewsAttention, x_BNM: Tensor, context: Context) -> Tensor:
     mixed_BHND = attend_slow(*layer.inputs(x_BNM, context), layer.views, layer.slopes, context)
     mixed_BNM: Tensor = layer.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
     return mixed_BNM
-
-
-def alibi_slopes(heads: int) -> tuple[float, ...]:
-    """One a head, 2**(-8/H), 2**(-16/H) … 2**-8: the geometric sequence of Press et al. 2022, section 3."""
-    return tuple(2.0 ** (-8 * (head + 1) / heads) for head in range(heads))
-
-
-def computed_in(weight: Tensor) -> torch.dtype:
-    """What products of this weight are computed in: its own type, or autocast's."""
-    device = weight.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from model.attention.heads import computed_in
 from model.attention.rotary import Turn, turn_of
-from model.attention.views import ViewsAttention, attend, computed_in
+from model.attention.views import ViewsAttention, attend
 from model.context import Context
 from model.huggingface.rows import last_rows
 from model.reading import Rows

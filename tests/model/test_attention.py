@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.attention.heads import alibi_slopes
 from model.attention.rotary import rotate, turn_of
-from model.attention.views import ViewsAttention, alibi_slopes, attend, attend_slow, view_bias
+from model.attention.views import ViewsAttention, attend, attend_slow, view_bias
 from model.config import ModelConfig
 from model.parse import parse
 from model.views import View
