@@ -18,10 +18,12 @@ from model.attention.heads import Heads, computed_in
 from model.attention.terms import Terms
 from model.context import Context
 from model.kernels.choose import MEASURED, Path, choose
+from model.kernels.covers import Cover
 from model.kernels.cpu import attend_sparse
 from model.kernels.flex import Tiles, attend_flex, tiles_of
 from model.kernels.pairs import line_of
 from model.kernels.plan import Plan, plan_of
+from model.kernels.triton_views import Program, attend_program, program_of
 from model.views import Named, View, allowed, sees, view_masks
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Way(NamedTuple):
 
     path: Path
     heads: tuple[int, ...]
-    plan: Plan | Tiles | None = None
+    plan: Plan | Tiles | Program | None = None
 
 
 class ViewsAttention(Heads):
@@ -64,7 +66,7 @@ class ViewsAttention(Heads):
         """The heads by path, those of one view together; all dense masks are one way."""
         if self.terms or context.opened is not None:  # all pairs count
             return (Way("twin", tuple(range(len(self.views)))),)
-        dtype, ways, twins = computed_in(self.qkv.weight), list[Way](), list[int]()
+        dtype, ways, twins, near = computed_in(self.qkv.weight), list[Way](), list[int](), dict[View, Cover]()
         measured = MEASURED.get(context.document.device.type)
         line = line_of(context) if measured and context.document.shape[1] >= measured.shortest else None
         for view in dict.fromkeys(self.views):
@@ -78,19 +80,30 @@ class ViewsAttention(Heads):
             elif path == "sparse":
                 exact = torch.promote_types(dtype, torch.float32)
                 ways.append(Way(path, heads, plan_of(view, cover, line, slopes, exact)))
+            elif path == "kernel":
+                near[view] = cover
             else:
                 ways.append(Way(path, heads, tiles_of(view, cover, line, slopes)))
+        if near and line:  # all in one launch
+            heads = tuple(head for head, view in enumerate(self.views) if view in near)
+            slopes = tuple(self.slopes[head] for head in heads) if self.slopes else ()
+            views, groups = [self.views[head] for head in heads], len(self._key_heads_of(heads))
+            ways.append(Way("kernel", heads, program_of(views, near, line, slopes, groups)))
         return (*([Way("twin", tuple(sorted(twins)))] if twins else []), *ways)
+
+    def _key_heads_of(self, heads: Sequence[int]) -> list[int]:
+        """The heads of keys that these heads read: each once where they are all that share them, else one a head."""
+        each = len(self.views) // self.key_heads
+        return [head // each for head in (heads[::each] if _whole_groups(heads, each) else heads)]
 
     def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
         """[B,H,N,D]: attention of all heads, each by its way of a prepared context."""
         ways: tuple[Way, ...] = context.plans[self.look]
         each, mixed = len(self.views) // self.key_heads, list[Tensor]()
         for path, heads, plan in ways:
-            shared = path in ("sparse", "flex") and _whole_groups(heads, each)
-            keys = heads[::each] if shared else heads  # SDPA wants keys for every head
-            q = _taken(q_BHND, heads)
-            k, v = (_taken(x_BGND, [head // each for head in keys]) for x_BGND in (k_BGND, v_BGND))
+            every = path in ("twin", "causal")  # SDPA wants keys for every head
+            keys = [head // each for head in heads] if every else self._key_heads_of(heads)
+            q, k, v = _taken(q_BHND, heads), _taken(k_BGND, keys), _taken(v_BGND, keys)
             if path == "twin":
                 bias_BHNN = context.biases[self.look]
                 mixed.append(attend(q, k, v, bias_BHNN + self.terms(context) if self.terms else bias_BHNN))
@@ -98,6 +111,8 @@ class ViewsAttention(Heads):
                 mixed.append(functional.scaled_dot_product_attention(q, k, v, is_causal=True))
             elif isinstance(plan, Plan):
                 mixed.append(attend_sparse(q, k, v, plan))
+            elif isinstance(plan, Program):
+                mixed.append(attend_program(q, k, v, plan))
             else:
                 assert isinstance(plan, Tiles)
                 mixed.append(attend_flex(q, k, v, plan))

@@ -3,7 +3,8 @@
 twin      dense masks through SDPA: the meaning of the others; N*N scores and a bias as large
 causal    SDPA with `is_causal`: heads that see all before them, where no row is packed or padded; no bias
 sparse    blocks of queries against lists of keys, on a CPU (model.kernels.cpu)
-flex      FlexAttention over lists of tiles, on a GPU (model.kernels.flex)
+kernel    one Triton kernel for all near heads, on a GPU (model.kernels.triton_views)
+flex      FlexAttention over lists of tiles, on a GPU, for what the kernel cannot hold (model.kernels.flex)
 """
 
 from typing import Literal, NamedTuple
@@ -16,7 +17,7 @@ from model.kernels.pairs import Line
 from model.kernels.plan import QUERIES
 from model.views import Named, View
 
-Path = Literal["twin", "causal", "sparse", "flex"]
+Path = Literal["twin", "causal", "sparse", "kernel", "flex"]
 
 
 class Measured(NamedTuple):
@@ -36,8 +37,11 @@ SHORTEST = 512
 
 MEASURED: dict[str, Measured] = {
     "cpu": Measured("sparse", shortest=512, pair=3.0, block=QUERIES),
-    "cuda": Measured("flex", shortest=2048, pair=1.5, block=128),
+    "cuda": Measured("kernel", shortest=512, pair=2.0, block=64),
 }
+FLEX = Measured("flex", shortest=2048, pair=1.5, block=128)
+WIDEST = 128
+"""Of the heads that the kernel holds in registers."""
 
 
 class Choice(NamedTuple):
@@ -56,10 +60,12 @@ def choose(
     whether scores fall with distance (ALiBi).
     """
     N = context.document.shape[1]
-    # A compiled graph may not ask how long a list is.
-    if N < SHORTEST or torch.compiler.is_compiling():
+    # A graph, compiled or captured, may not ask how long a list is.
+    if N < SHORTEST or torch.compiler.is_compiling() or _is_captured(context.document.device):
         return Choice("twin")
     measured = MEASURED.get(context.document.device.type)
+    if measured and measured.path == "kernel" and width > WIDEST:
+        measured = FLEX
     long_enough = measured is not None and measured.shortest <= N
     if measured and line and long_enough and is_covered(view) and _is_able(measured.path, dtype, width):
         cover = cover_of(view, line)
@@ -70,8 +76,12 @@ def choose(
 
 
 def _is_able(path: Path, dtype: torch.dtype, width: int) -> bool:
-    """FlexAttention knows neither float64 nor heads narrower than a tensor core's tile."""
-    return path != "flex" or (dtype != torch.float64 and width >= 16)
+    """The paths of a GPU know neither float64 nor heads narrower than a tensor core's tile."""
+    return path not in ("kernel", "flex") or (dtype != torch.float64 and width >= 16)
+
+
+def _is_captured(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _is_triangle(view: View, context: Context) -> bool:

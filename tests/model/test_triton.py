@@ -1,0 +1,92 @@
+"""The kernel of views against dense masks: in Triton's interpreter where there is no GPU, so on small rows.
+
+tests/model/test_kernels_cuda.py tests it on a GPU, at lengths that matter.
+"""
+
+import os
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read where kernels are defined, which nothing has imported before
+pytest.importorskip("triton", reason="Triton is not installed here")
+
+from model.attention.views import attend, view_bias
+from model.context import Context
+from model.kernels.covers import cover_of
+from model.kernels.pairs import line_of
+from model.kernels.triton_views import Program, Shape, attend_program, program_of, views_backward, views_forward
+from model.parse import parse
+from tests.model.test_kernels import context_of, drawn
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SMALL = Shape(block=16, tile=16, key_block=16, query_tile=16)
+VIEWS = ("window(7)", "(pos & sentences(2)) | open", "sentences(2) & ~blocked", "bonds")
+SLOPES = (0.5, 0.25, 0.125, 0.0625)
+
+
+def program(
+    context: Context, views: tuple[str, ...], slopes: tuple[float, ...], key_heads: int, shape: Shape
+) -> Program:
+    line = line_of(context)
+    parsed = [parse(view) for view in views]
+    return program_of(parsed, {view: cover_of(view, line) for view in parsed}, line, slopes, key_heads, shape)
+
+
+@pytest.mark.parametrize(
+    ("rows", "causal", "key_heads", "slopes", "shape"),
+    [
+        ([[1]], True, 4, (), SMALL),
+        ([[7], [3, 4]], False, 2, SLOPES, SMALL),
+        ([[41], [20, 19]], True, 4, (), SMALL),
+        ([[33], [20, 9]], False, 1, (), Shape(block=16, tile=32, key_block=32, query_tile=16)),
+        ([[70]], True, 2, SLOPES, Shape(block=32, tile=64, key_block=64, query_tile=64)),
+    ],
+)
+def test_the_kernel_equals_dense_masks(
+    rows: list[list[int]], causal: bool, key_heads: int, slopes: tuple[float, ...], shape: Shape
+) -> None:
+    context = context_of(rows, causal).to(DEVICE)
+    q, k, v, up = (
+        each.detach().to(DEVICE).requires_grad_() for each in drawn(context.to("cpu"), key_heads, torch.float32)
+    )
+    out = attend_program(q, k, v, program(context, VIEWS, slopes, key_heads, shape))
+    bias = view_bias([parse(view) for view in VIEWS], slopes, context, torch.float32)
+    k_all, v_all = (each.repeat_interleave(4 // key_heads, 1) for each in (k, v))
+    true = attend(q, k_all, v_all, bias)
+    torch.testing.assert_close(out, true, rtol=1e-4, atol=1e-5)
+    for ours, its in zip(*(torch.autograd.grad(each, (q, k, v), up) for each in (out, true)), strict=True):
+        torch.testing.assert_close(ours, its, rtol=1e-4, atol=1e-5)
+
+
+def test_all_that_comes_back_is_written_and_nothing_else_is_read() -> None:
+    """Outputs and scratch memory hold NaN before; heads are no power of two wide, and their rows lie apart."""
+    context = context_of([[37]]).to(DEVICE)
+    told = program(context, ("window(5)", "sentence"), (), 2, SMALL)
+    wide = torch.randn(1, 37, 3, 2, 24, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    q, k, v = (each.transpose(1, 2).requires_grad_() for each in wide.unbind(2))
+    torch.use_deterministic_algorithms(True)  # then memory that nobody has written yet holds NaN
+    try:
+        assert torch.empty(9, device=DEVICE).isnan().all()
+        out = attend_program(q, k, v, told)
+        grads = torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    bias = view_bias([parse("window(5)"), parse("sentence")], (), context, torch.float32)
+    true = attend(q, k, v, bias)
+    torch.testing.assert_close(out, true, rtol=1e-4, atol=1e-5)
+    for ours, its in zip(grads, torch.autograd.grad(true, (q, k, v), torch.ones_like(out)), strict=True):
+        torch.testing.assert_close(ours, its, rtol=1e-4, atol=1e-5)
+
+
+def test_the_operator_keeps_what_torch_asks_of_operators() -> None:
+    context = context_of([[19]]).to(DEVICE)
+    told = program(context, ("window(5)", "sentence"), (), 2, SMALL)
+    q, k, v = (torch.randn(1, 2, 19, 16, device=DEVICE, requires_grad=True) for _ in range(3))
+    given = (q, k, v, told.tensors, list(told.shape), "ieee")
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(views_forward, given, test_utils=checks)
+    out, lse = views_forward(*given)
+    back = (q.detach(), k.detach(), v.detach(), out.detach(), lse.detach(), torch.ones_like(out), *given[3:])
+    torch.library.opcheck(views_backward, back, test_utils=("test_schema", "test_faketensor"))
