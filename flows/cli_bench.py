@@ -250,6 +250,31 @@ def attention(
     _end(result, json_file, device)
 
 
+@bench.command()
+def recipes(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    recipe: Annotated[list[str], typer.Option(help="Name or TOML file; said again, one beside the other.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    seeds: Annotated[int, typer.Option(help="How many seeds each is trained with.", min=1)] = 3,
+    steps: Annotated[int | None, typer.Option(help="Of each run; none: as the recipe says.", min=1)] = None,
+    device: str = "cpu",
+    threads: Annotated[int | None, typer.Option(help="None: a core each.", min=1)] = None,
+    json_file: Json = None,
+) -> None:
+    """Recipes trained beside each other: held-out bits per byte, differences seed by seed."""
+    from flows.bench.recipes import bench_recipes
+    from model.config import load_recipe
+    from model.run import RunResult
+    from pipeline.provenance import cores
+
+    def on_run(result: RunResult) -> None:
+        typer.echo(f"{result.recipe}: {result.bits_per_byte['validation']} bits per byte, held out; {result.served}")
+
+    chosen = [load_recipe(each) for each in recipe]
+    given: dict[str, Any] = {"seeds": seeds, "steps": steps, "device": device, "threads": threads or cores()}
+    _end(bench_recipes(cache, chosen, out, on_run=on_run, **given), json_file, device)
+
+
 def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
     """Print the result as one line of JSON, and write it with its provenance if a file is named."""
     import json
