@@ -251,6 +251,38 @@ def attention(
 
 
 @bench.command()
+def kernel(
+    view: Annotated[list[str] | None, typer.Option(help="Name of a set of views; may be said again.")] = None,
+    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of a row; may be said again.")] = None,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    shape: Annotated[
+        list[str] | None, typer.Option(help="A cut of the launch, as in 64,32,64,32,4,3,4,2; may be said again.")
+    ] = None,
+    device: str = "cuda",
+    data: Annotated[
+        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
+    ] = Path("../shared/data"),
+    json_file: Json = None,
+) -> None:
+    """Attention through views by its kernel on a GPU, beside cuDNN's dense causal attention and the memory's floor."""
+    from flows.bench.kernel import LENGTHS, SETS, bench_kernel
+    from model.kernels.triton_views import SHAPE, Shape
+
+    def on_row(row: dict[str, Any]) -> None:
+        ours = f"{row['forward_ms']:.3f} and {row['forward_backward_ms']:.3f} ms"
+        dense = f"dense {row['cudnn_forward_ms']:.2f} and {row['cudnn_forward_backward_ms']:.2f}"
+        cut = ",".join(map(str, row["shape"].values()))
+        typer.echo(f"{row['view']} at {row['tokens']}: {ours}, {dense}, plan {row['plan_ms']:.2f}; {cut}")
+
+    try:
+        shapes = [Shape(*map(int, each.split(","))) for each in shape or ()]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"--shape takes {len(SHAPE)} whole numbers with commas: {', '.join(SHAPE._fields)}") from error
+    given: dict[str, Any] = {"sets": view or tuple(SETS), "lengths": tokens or LENGTHS, "dtype": dtype}
+    _end(bench_kernel(data, device=device, shapes=shapes or (SHAPE,), on_row=on_row, **given), json_file, device)
+
+
+@bench.command()
 def recipes(
     cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
     recipe: Annotated[list[str], typer.Option(help="Name or TOML file; said again, one beside the other.")],
