@@ -20,12 +20,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.kernels.bits import Tiles, bits_of, grid_of
 from model.kernels.covers import Cover
-from model.kernels.pairs import Line, Pairs, listed_keys, see
+from model.kernels.pairs import Line, listed_keys
 from model.views import FIRST_ANCHORS, View
-
-AT_ONCE = 1 << 21
-"""Pairs evaluated together."""
 
 
 class Lists(NamedTuple):
@@ -53,7 +51,7 @@ class Sinks(NamedTuple):
 def stretches(cover: Cover, line: Line, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """int64 [X] each: the stretch of keys of each block of `size` queries, places on the line from-to, and the place
     of its sink, -1 where its stretch holds it."""
-    query, row_end = _grid(line, size)
+    query, row_end = grid_of(line, size)
     low, high = cover.low[query].amin(1), torch.minimum(_high(cover, line)[query].amax(1), row_end)
     first = line.begin[query[:, 0]]
     near = low < first + FIRST_ANCHORS
@@ -64,7 +62,7 @@ def stretches(cover: Cover, line: Line, size: int) -> tuple[Tensor, Tensor, Tens
 def key_lists(view: View, cover: Cover, line: Line, size: int, tile: int) -> tuple[Lists, Tensor]:
     """The keys of each block of queries, of one view, and int64 [X]: its sinks as `stretches` gives them."""
     low, high, sink = stretches(cover, line, size)
-    query, _ = _grid(line, size)
+    query, _ = grid_of(line, size)
     slot, far = listed_keys(line, query.flatten(), cover.kinds) if cover.kinds else (sink[:0], sink[:0])
     block = slot // size
     kept = (far < low[block]) | (far >= high[block])
@@ -80,7 +78,7 @@ def query_lists(view: View, cover: Cover, line: Line, size: int, tile: int, quer
     block_of = place // N * -(-N // queries) + place % N // queries
     # Where a block's stretch holds the first pieces of a sequence, all its queries of that sequence see them there.
     reach = torch.where(line.begin >= low[block_of], torch.minimum(cover.low, line.begin), cover.low)
-    key, row_end = _grid(line, size)
+    key, row_end = grid_of(line, size)
     earliest = reach.flip(0).cummin(0).values.flip(0)
     last = torch.minimum(torch.searchsorted(earliest, key[:, -1].contiguous(), right=True), row_end)
     if line.context.causal:
@@ -110,7 +108,7 @@ def together(lists: Sequence[Lists]) -> Lists:
 def sinks_of(first: Sequence[Tensor], line: Line, size: int) -> Sinks:
     """first: the sinks of the blocks of each view, on the line."""
     N = line.context.document.shape[1]
-    query, _ = _grid(line, size)
+    query, _ = grid_of(line, size)
     begin, row = line.begin[query[:, 0]], query[:, 0] // N
     real = line.run[query[:, 0]] >= 0
     (_, inverse), X = torch.unique_consecutive(begin.masked_fill(~real, -1), return_inverse=True), len(begin)
@@ -131,14 +129,6 @@ def sinks_of(first: Sequence[Tensor], line: Line, size: int) -> Sinks:
 def _high(cover: Cover, line: Line) -> Tensor:
     """int64 [P]: the end of the stretch of each query; without order it sees the first pieces of its sequence ahead."""
     return cover.high if line.context.causal else torch.maximum(cover.high, line.begin + FIRST_ANCHORS)
-
-
-def _grid(line: Line, size: int) -> tuple[Tensor, Tensor]:
-    """int64 [X,S]: the places of each block, a short one repeating its last; int64 [X]: where its row ends."""
-    (B, N), device = line.context.document.shape, line.run.device
-    place = torch.arange(-(-N // size) * size, device=device).view(-1, size).clamp(max=N - 1)
-    row = torch.arange(B, device=device)[:, None, None] * N
-    return (place + row).flatten(0, 1), (row[:, 0, 0] + N).repeat_interleave(len(place))
 
 
 def _lists(
@@ -170,36 +160,5 @@ def _lists(
     real = slot < length[block_E][:, None]
     at = (length.cumsum(0) - length)[block_E][:, None] + torch.minimum(slot, length[block_E][:, None] - 1)
     place_ET = code[at] % P if len(code) else at
-    return Lists(
-        begin.int(), (place_ET % N).int().flatten(), _bits(view, line, block_E, place_ET, real, size, sink, by_key)
-    )
-
-
-def _bits(
-    view: View, line: Line, block_E: Tensor, place_ET: Tensor, real_ET: Tensor, size: int, sink: Tensor, by_key: bool
-) -> Tensor:
-    """int32 [E,S*T/32]. sink: by block of queries, or by place where the blocks are of keys."""
-    grid, _ = _grid(line, size)
-    N, T = line.context.document.shape[1], place_ET.shape[1]
-    inside = torch.arange(len(grid), device=grid.device) % -(-N // size)
-    whole = (inside[:, None] * size + torch.arange(size, device=grid.device)) < N
-    parts = []
-    for part in torch.split(torch.arange(len(block_E), device=grid.device), max(1, AT_ONCE // (size * T))):
-        own, other = grid[block_E[part]], place_ET[part]
-        query, key = (other, own) if by_key else (own, other)
-        seen = see(view, line, Pairs(query, key))
-        at = sink[query][:, :, None] if by_key else sink[block_E[part]][:, None, None]
-        begins = line.begin[query][:, :, None]
-        seen &= (at < 0) | (begins != at) | (key[:, None, :] >= at + FIRST_ANCHORS)
-        seen = seen.transpose(1, 2) if by_key else seen
-        seen &= whole[block_E[part]][:, :, None] & real_ET[part][:, None, :]
-        parts.append(_packed(seen))
-    return torch.cat(parts) if parts else torch.zeros(0, size * -(-T // 32), dtype=torch.int32, device=grid.device)
-
-
-def _packed(seen_EST: Tensor) -> Tensor:
-    """int32 [E,S*W]: W words of 32 bits a piece, or one of T bits."""
-    E, S, T = seen_EST.shape
-    bit = seen_EST.view(E, S, -1, min(T, 32)).long()
-    word = (bit << torch.arange(min(T, 32), device=bit.device)).sum(-1)
-    return torch.where(word >= 1 << 31, word - (1 << 32), word).int().view(E, -1)
+    tiles = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink, by_key)
+    return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(tiles))

@@ -14,11 +14,15 @@ pytest.importorskip("triton", reason="Triton is not installed here")
 
 from model.attention.views import attend, view_bias
 from model.context import Context
+from model.kernels import lists
+from model.kernels.bits import Tiles, bits_by_kernel, bits_slow
 from model.kernels.covers import cover_of
+from model.kernels.lists import key_lists, query_lists
 from model.kernels.pairs import line_of
 from model.kernels.triton_views import Program, Shape, attend_program, program_of, views_backward, views_forward
+from model.kernels.truth import truth_of
 from model.parse import parse
-from tests.model.test_kernels import context_of, drawn
+from tests.model.test_kernels import NEAR, context_of, drawn
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SMALL = Shape(block=16, tile=16, key_block=16, query_tile=16)
@@ -58,6 +62,24 @@ def test_the_kernel_equals_dense_masks(
     torch.testing.assert_close(out, true, rtol=1e-4, atol=1e-5)
     for ours, its in zip(*(torch.autograd.grad(each, (q, k, v), up) for each in (out, true)), strict=True):
         torch.testing.assert_close(ours, its, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("view", NEAR)
+def test_bits_by_the_kernel_are_those_of_masks_by_pairs(
+    view: str, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_of(context_of([[45], [20, 19]], causal).to(DEVICE))
+    parsed, kept = parse(view), list[Tiles]()
+    cover = cover_of(parsed, line)
+    with monkeypatch.context() as patched:
+        patched.setattr(lists, "bits_of", lambda tiles: kept.append(tiles) or bits_slow(tiles))
+        key_lists(parsed, cover, line, 16, 16)
+        query_lists(parsed, cover, line, 32, 64, 16)
+    truth = truth_of(parsed)
+    assert truth is not None
+    for tiles in kept:
+        assert torch.equal(bits_by_kernel(tiles, truth), bits_slow(tiles))
 
 
 def test_all_that_comes_back_is_written_and_nothing_else_is_read() -> None:
