@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from model.context import NO_TAG, Context
 from model.dropout import Noise, step_key
-from model.evaluate.perplexity import piece_loss
+from model.head_loss import head_loss
 from model.transformer import Decoder
 
 
@@ -50,7 +50,7 @@ class Objective(nn.Module):
 
     def piece_nats(self, hidden_BNM: Tensor, targets_BN: Tensor, reduction: str = "mean") -> Tensor:
         """Nats of the next pieces, as `piece_loss` gives them."""
-        return piece_loss(functional.linear(hidden_BNM, self.decoder.embedding.weight), targets_BN, reduction)
+        return head_loss(hidden_BNM, self.decoder.embedding.weight, targets_BN, reduction)
 
 
 def tag_loss(logits_BNT: Tensor, context: Context) -> Tensor:

@@ -4,7 +4,7 @@
 tiles, S pieces of a block, T of a tile, P places of the line, X blocks.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ AT_ONCE = 1 << 21
 """Pairs evaluated together by the slow twin."""
 
 
-class Tiles(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tiles:
     """All about the tiles of a view's lists but their bits."""
 
     view: View
@@ -101,10 +102,11 @@ def bits_by_kernel(tiles: Tiles, truth: Truth) -> Tensor:
         start if kind == triton_bits.LISTED.value else mask.count or 0
         for mask, kind, start in zip(truth.masks, kinds, starts, strict=True)
     ]
-    columns = (tiles.block, tiles.place, tiles.count, tiles.sink, line.run, line.begin, line.first_word, line.last_word)
-    columns += (line.closed_word, line.input_tag, line.key_tag, tag_rows(device)[line.input_tag])
+    lists = (tiles.block, tiles.place, tiles.count, tiles.sink)
+    words = (line.run, line.begin, line.first_word, line.last_word, line.closed_word)
+    tags = (line.input_tag, line.key_tag, tag_rows(device)[line.input_tag])
     triton_bits.bits_kernel[(E,)](
-        bits, *(each.int() for each in columns), reaches, plane,
+        bits, *(each.int() for each in (*lists, *words, *tags)), reaches, plane,
         N, -(-N // size), P, _signed(truth.table), *counts, *[0] * absent,
         *kinds, *[triton_bits.ABSENT.value] * absent,
         CAUSAL=line.context.causal, BY_KEY=tiles.by_key, S=size, T=T,

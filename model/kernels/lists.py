@@ -160,5 +160,5 @@ def _lists(
     real = slot < length[block_E][:, None]
     at = (length.cumsum(0) - length)[block_E][:, None] + torch.minimum(slot, length[block_E][:, None] - 1)
     place_ET = code[at] % P if len(code) else at
-    tiles = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink, by_key)
-    return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(tiles))
+    made = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink, by_key)
+    return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(made))
