@@ -10,7 +10,7 @@ processes, precision and logging.
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from model import checkpoint
+from model.ahead import Ahead
 from model.batches import NO_TARGET, Batch
 from model.columns import PiecesLayer
 from model.config import Recipe, settled
@@ -87,13 +88,14 @@ def _train(
         return finished
     with own_settings(place.threads, place.device):
         job = Job(layer, recipe, out, place, made_from, fabric or make_fabric(place, recipe.train, out), labels)
-        job.resume()
-        while not job.done():
-            loss = job.train_step()
-            job.note(loss)
-            if on_step:
-                on_step(job.step, job.expected_steps(), loss, job.pieces / max(job.seconds, 1e-9))
-        return job.finish()
+        with closing(job.rows):
+            job.resume()
+            while not job.done():
+                loss = job.train_step()
+                job.note(loss)
+                if on_step:
+                    on_step(job.step, job.expected_steps(), loss, job.pieces / max(job.seconds, 1e-9))
+            return job.finish()
 
 
 class Job:
@@ -117,7 +119,7 @@ class Job:
         self.config = config = settled(config, rows=epoch_rows(self.splits["train"], config), world=self.world)
         self.labels = labels
         self.feed = self.feed_of(recipe)
-        self.rows = self.feed.rows(config, self.rank, self.world)
+        self.rows = Ahead(self.feed.rows(config, self.rank, self.world), fabric.device)
         torch.manual_seed(config.seed)
         self.decoder = Decoder(recipe.model, self.tokenizer.size)
         self.decoder.checkpoint_layers = config.checkpoint_layers
