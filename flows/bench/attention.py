@@ -72,9 +72,9 @@ def bench_attention(
         "dtype": "float32",
         "threads": torch.get_num_threads(),
         "rows": rows,
-        "time_exponent": _exponents(rows, "ms"),
-        "dense_time_exponent": _exponents(rows, "dense_ms"),
-        "memory_exponent": _exponents(rows, "peak_mib"),
+        "time_exponent": exponents(rows, "ms"),
+        "dense_time_exponent": exponents(rows, "dense_ms"),
+        "memory_exponent": exponents(rows, "peak_mib"),
     }
 
 
@@ -96,15 +96,15 @@ def _row(split: Split, view: str, N: int, heads: int, width: int, device: str) -
     case = _case(split, view, N, heads, width, device)
     prepared = case.layer.prepare(case.context)
     (way,) = prepared.plans[case.layer.look]
-    ours, dense = _times(lambda: _mix(case, prepared), lambda: _dense(case), device)
+    ours, dense = times(lambda: _mix(case, prepared), lambda: _dense(case), device)
     plan = [_milliseconds(lambda: case.layer.prepare(case.context), device) for _ in range(5)]
     found = {"path": way.path, "ms": median(ours), "dense_ms": median(dense)}
     return found | {
         "ratio": found["dense_ms"] / found["ms"],
         "plan_ms": median(plan),
         "ratio_with_plan": found["dense_ms"] / (found["ms"] + median(plan)),
-        "peak_mib": _peak_mib(lambda: _mix(case, case.layer.prepare(case.context)), device),
-        "dense_peak_mib": _peak_mib(lambda: _dense(case), device),
+        "peak_mib": peak_mib(lambda: _mix(case, case.layer.prepare(case.context)), device),
+        "dense_peak_mib": peak_mib(lambda: _dense(case), device),
         "ms_quartiles": quantiles(ours)[::2],
         "dense_ms_quartiles": quantiles(dense)[::2],
         "turns": len(ours),
@@ -129,7 +129,7 @@ def _dense(case: Case) -> None:
     torch.autograd.grad(out, case.qkv, case.upstream)
 
 
-def _times(ours: Callable[[], None], dense: Callable[[], None], device: str) -> tuple[list[float], list[float]]:
+def times(ours: Callable[[], None], dense: Callable[[], None], device: str) -> tuple[list[float], list[float]]:
     """Milliseconds of both, taking turns, after a turn that does not count."""
     found = [(_milliseconds(ours, device), _milliseconds(dense, device)) for _ in _turns()]
     first, second = zip(*found[1:], strict=True)
@@ -157,7 +157,7 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak_mib(work: Callable[[], None], device: str) -> float:
+def peak_mib(work: Callable[[], None], device: str) -> float:
     """The most memory that torch held at once for this work, beyond what it held before."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
@@ -174,7 +174,7 @@ def _peak_mib(work: Callable[[], None], device: str) -> float:
     return float(np.cumsum([0, *(nbytes for _, nbytes in held)]).max()) / 2**20
 
 
-def _exponents(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float | None]:
+def exponents(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float | None]:
     """By view: the power of the length that this grows with."""
     views = dict.fromkeys(row["view"] for row in rows)
     return {view: _slope([row for row in rows if row["view"] == view], key) for view in views}
