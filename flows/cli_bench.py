@@ -283,7 +283,8 @@ def kernel(
     tokens: Annotated[list[int] | None, typer.Option(help="Pieces of a row; may be said again.")] = None,
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
     shape: Annotated[
-        list[str] | None, typer.Option(help="A cut of the launch, as in 64,32,64,32,4,3,4,2; may be said again.")
+        list[str] | None,
+        typer.Option(help="A cut of the launch, as in 64,32,32,4,2,80,64,4,1,128,32,1,3,0; may be said again."),
     ] = None,
     device: str = "cuda",
     data: Annotated[
@@ -298,15 +299,37 @@ def kernel(
     def on_row(row: dict[str, Any]) -> None:
         ours = f"{row['forward_ms']:.3f} and {row['forward_backward_ms']:.3f} ms"
         dense = f"dense {row['cudnn_forward_ms']:.2f} and {row['cudnn_forward_backward_ms']:.2f}"
-        cut = ",".join(map(str, row["shape"].values()))
+        cut = ",".join(map(str, row["shape"]))
         typer.echo(f"{row['view']} at {row['tokens']}: {ours}, {dense}, plan {row['plan_ms']:.2f}; {cut}")
 
     try:
-        shapes = [Shape(*map(int, each.split(","))) for each in shape or ()]
+        shapes = [Shape.of([int(part) for part in each.split(",")]) for each in shape or ()]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"--shape takes {len(SHAPE)} whole numbers with commas: {', '.join(SHAPE._fields)}") from error
+        raise ValueError(
+            f"--shape takes {len(SHAPE.numbers())} whole numbers with commas, as model.kernels.triton_views.Shape tells"
+        ) from error
     given: dict[str, Any] = {"sets": view or tuple(SETS), "lengths": tokens or LENGTHS, "dtype": dtype}
     _end(bench_kernel(data, device=device, shapes=shapes or (SHAPE,), on_row=on_row, **given), json_file, device)
+
+
+@bench.command()
+def headline(
+    cache: Annotated[Path | None, typer.Option(help="Cache of long documents, for the training part.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="steps, forward_181m or training; none: all.")] = None,
+    context: Annotated[list[int] | None, typer.Option(help="Pieces of a row of the training part.")] = None,
+    device: str = "cuda",
+    data: Annotated[
+        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
+    ] = Path("../shared/data"),
+    json_file: Json = None,
+) -> None:
+    """Whole models on a GPU: training steps beside dense ones, a forward pass of 131,072 pieces, the training job."""
+    from flows.bench.headline import bench_headline
+
+    given: dict[str, Any] = {"parts": part} if part else {}
+    given |= {"contexts": context} if context else {}
+    told: Any = lambda part, row: typer.echo(f"{part}: {row}")  # noqa: E731
+    _end(bench_headline(data, cache, device=device, on_row=told, **given), json_file, device)
 
 
 @bench.command()

@@ -119,12 +119,12 @@ class Job:
         self.config = config = settled(config, rows=epoch_rows(self.splits["train"], config), world=self.world)
         self.labels = labels
         self.feed = self.feed_of(recipe)
-        self.rows = Ahead(self.feed.rows(config, self.rank, self.world), fabric.device)
         torch.manual_seed(config.seed)
         self.decoder = Decoder(recipe.model, self.tokenizer.size)
         self.decoder.checkpoint_layers = config.checkpoint_layers
         self.flops = flops_a_piece(self.decoder, config.length)
         self.objective = Objective(self.decoder, config.seed)
+        self.rows = Ahead(self.feed.rows(config, self.rank, self.world), fabric.device, self.prepared)
         self.model = fabric.setup_module(compiled(self.objective, config.compile))
         self.bare = make_optimizers(self.decoder, config)  # after setup: weights may lie in parts by then
         self.optimizers: list[Any] = [fabric.setup_optimizers(each) for each in self.bare]
@@ -208,7 +208,6 @@ class Job:
         step, open_ = torch.tensor(self.step, device=device), self.opening()
         nats, losses = 0.0, []
         for number, (batch, count) in enumerate(zip(batches, counts, strict=True)):
-            batch = batch.to(device)
             self.objective.part.fill_(number * self.world + self.rank)
             with self.unsynced(number < config.accumulate - 1):
                 said = self.model(batch.ids, batch.context._replace(opened=open_), batch.targets, step)
@@ -229,6 +228,13 @@ class Job:
         if config.seconds:
             self.seconds = self.sum(self.seconds if self.rank == 0 else 0.0)  # all must stop at the same step
         return value
+
+    def prepared(self, batch: Batch) -> Batch:
+        """A batch with masks and plans, where they hold to the end; else each step makes its own."""
+        if self.config.scaffold or self.fabric.device.type == "cpu":
+            return batch
+        with self.fabric.autocast():  # what is prepared depends on what is computed in
+            return batch._replace(context=self.decoder.prepare(batch.context))
 
     def opening(self) -> Tensor | None:
         """How far views are open by now; None while they hold."""

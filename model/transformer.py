@@ -73,6 +73,12 @@ class Decoder(nn.Module):
         mean_BM = (hidden_BNM * valid_BN1).sum(1) / valid_BN1.sum(1).clamp(min=1)
         return functional.linear(mean_BM, self.class_out.weight)
 
+    def prepare(self, context: Context) -> Context:
+        """The context with masks and plans of all layers; those that are alike share them. What is there is kept."""
+        for layer in self.layers:
+            context = layer.attention.prepare(context)
+        return context
+
     def hidden(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
         """[B,N,M]: what the logits are read off."""
         x_BNM = self.embedding(ids_BN)
@@ -89,8 +95,8 @@ class Decoder(nn.Module):
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
         noises = noise.spread(len(self.layers)) if noise else [None] * len(self.layers)
+        context = self.prepare(context)
         for layer, its_noise in zip(self.layers, noises, strict=True):
-            context = layer.attention.prepare(context)  # the first layer makes the biases, the others share them
             if self.checkpoint_layers and torch.is_grad_enabled():
                 x_BNM = checkpoint(layer, x_BNM, context, its_noise, use_reentrant=False, preserve_rng_state=False)
             else:

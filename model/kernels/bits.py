@@ -1,7 +1,7 @@
 """The bits of tiles: which pairs a view allows, evaluated once a batch for all heads and layers.
 
 `bits_slow` asks `model.kernels.pairs.see`, pair by pair; on a GPU a kernel evaluates the masks in registers. Letters: E
-tiles, S pieces of a block, T of a tile, P places of the line, X blocks.
+tiles, S pieces of a block, T of a tile (32), P places of the line, X blocks.
 """
 
 from dataclasses import dataclass
@@ -39,15 +39,19 @@ class Tiles:
     """int64 [X]: of each block's list."""
     size: int
     """S"""
-    sink: Tensor
-    """int64, on the line: by block of queries, or by place where the blocks are of keys."""
-    by_key: bool
+    sink: Tensor | None
+    """int64 [P], on the line, where the blocks are of keys: the sink of each query, whose pairs are left out; None
+    where the blocks are of queries."""
+
+    @property
+    def by_key(self) -> bool:
+        return self.sink is not None
 
 
 def bits_of(tiles: Tiles) -> Tensor:
-    """int32 [E,S*T/32]: bit n % 32 of word n // 32 of a piece of the block: is its pair with piece n of the tile seen?
+    """int32 [E,S]: bit n of a piece of the block: is its pair with place n of the tile seen?
 
-    Pairs with first pieces that sinks stand for are left out.
+    By blocks of keys, pairs with first pieces that sinks stand for are left out.
     """
     truth = truth_of(tiles.view) if tiles.line.run.is_cuda else None
     return bits_by_kernel(tiles, truth) if truth else bits_slow(tiles)
@@ -61,15 +65,16 @@ def bits_slow(tiles: Tiles) -> Tensor:
     inside = torch.arange(len(grid), device=device) % -(-N // size)
     whole_XS = (inside[:, None] * size + torch.arange(size, device=device)) < N
     real_ET = torch.arange(T, device=device) < tiles.count[:, None]
-    bits = torch.zeros(E, size * -(-T // 32), dtype=torch.int32, device=device)
+    bits = torch.zeros(E, size, dtype=torch.int32, device=device)
     for part in torch.split(torch.arange(E, device=device), max(1, AT_ONCE // (size * T))):
         block = tiles.block[part]
         own, other = grid[block], tiles.place[part]
         query, key = (other, own) if tiles.by_key else (own, other)
         seen = see(tiles.view, line, Pairs(query, key))
-        at = (tiles.sink[query] if tiles.by_key else tiles.sink[block][:, None])[:, :, None]
-        seen &= (at < 0) | (line.begin[query][:, :, None] != at) | (key[:, None, :] >= at + FIRST_ANCHORS)
-        seen = seen.transpose(1, 2) if tiles.by_key else seen
+        if tiles.sink is not None:
+            at = tiles.sink[query][:, :, None]
+            seen &= (at < 0) | (line.begin[query][:, :, None] != at) | (key[:, None, :] >= at + FIRST_ANCHORS)
+            seen = seen.transpose(1, 2)
         bits[part] = _packed(seen & whole_XS[block][:, :, None] & real_ET[part][:, None, :])
     return bits
 
@@ -78,9 +83,9 @@ def bits_by_kernel(tiles: Tiles, truth: Truth) -> Tensor:
     """By `model.kernels.triton_bits`. truth: of the view."""
     from model.kernels import triton_bits  # late: it needs Triton
 
-    line, (E, T), size = tiles.line, tiles.place.shape, tiles.size
+    line, E, size = tiles.line, len(tiles.place), tiles.size
     N, P, device = line.context.document.shape[1], len(line.run), line.run.device
-    bits = torch.empty(E, size * -(-T // 32), dtype=torch.int32, device=device)
+    bits = torch.empty(E, size, dtype=torch.int32, device=device)
     if E == 0:
         return bits
     kinds = [triton_bits.KIND_OF.get(mask.name, triton_bits.LISTED.value) for mask in truth.masks]
@@ -102,14 +107,14 @@ def bits_by_kernel(tiles: Tiles, truth: Truth) -> Tensor:
         start if kind == triton_bits.LISTED.value else mask.count or 0
         for mask, kind, start in zip(truth.masks, kinds, starts, strict=True)
     ]
-    lists = (tiles.block, tiles.place, tiles.count, tiles.sink)
+    lists = (tiles.block, tiles.place, tiles.count, tiles.block[:0] if tiles.sink is None else tiles.sink)
     words = (line.run, line.begin, line.first_word, line.last_word, line.closed_word)
     tags = (line.input_tag, line.key_tag, tag_rows(device)[line.input_tag])
     triton_bits.bits_kernel[(E,)](
         bits, *(each.int() for each in (*lists, *words, *tags)), reaches, plane,
         N, -(-N // size), P, _signed(truth.table), *counts, *[0] * absent,
         *kinds, *[triton_bits.ABSENT.value] * absent,
-        CAUSAL=line.context.causal, BY_KEY=tiles.by_key, S=size, T=T,
+        CAUSAL=line.context.causal, BY_KEY=tiles.by_key, S=size,
         WORD=WORD_ANCHORS, PREVIOUS=PREVIOUS_ANCHORS, FIRST=FIRST_ANCHORS,
     )  # fmt: skip
     return bits
@@ -124,9 +129,9 @@ def grid_of(line: Line, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _plane(tiles: Tiles, name: str) -> Tensor:
-    """int32 [E,S*T/32]: the bits of a mask that reads lists."""
+    """int32 [E,S]: the bits of a mask that reads lists."""
     line, (E, T), size = tiles.line, tiles.place.shape, tiles.size
-    P, N, W = len(line.run), line.context.document.shape[1], -(-T // 32)
+    P, N = len(line.run), line.context.document.shape[1]
     kinds = [kind for kind in KINDS if kind != "blocked"] if name == "bonds" else [name]
     query, key = listed_keys(line, torch.arange(P, device=line.run.device), frozenset(map(KINDS.index, kinds)))
     own, other = (key, query) if tiles.by_key else (query, key)
@@ -138,16 +143,14 @@ def _plane(tiles: Tiles, name: str) -> Tensor:
     inner = at - (tiles.length.cumsum(0) - tiles.length)[block]
     piece = (tiles.begin[block] + inner // T) * size + own % N % size
     pair: Tensor = (piece * T + inner % T).unique()  # type: ignore[no-untyped-call]
-    words = torch.zeros(E * size * W, dtype=torch.int64, device=own.device)
-    words.index_add_(0, pair // T * W + pair % T // 32, torch.ones_like(pair) << (pair % T % 32))
-    return _to_int32(words).view(E, -1)
+    words = torch.zeros(E * size, dtype=torch.int64, device=own.device)
+    words.index_add_(0, pair // T, torch.ones_like(pair) << pair % T)
+    return _to_int32(words).view(E, size)
 
 
 def _packed(seen_EST: Tensor) -> Tensor:
-    """int32 [E,S*W]: W words of 32 bits a piece, or one of T bits."""
-    E, S, T = seen_EST.shape
-    bit = seen_EST.view(E, S, -1, min(T, 32)).long()
-    return _to_int32((bit << torch.arange(min(T, 32), device=bit.device)).sum(-1)).view(E, -1)
+    """int32 [E,S]: the tile's as one word."""
+    return _to_int32((seen_EST.long() << torch.arange(seen_EST.shape[-1], device=seen_EST.device)).sum(-1))
 
 
 def _to_int32(word: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ be seen by: a stretch around it, made of the view's cover, and what lists of bon
 bit for every pair, so that the kernel knows nothing of views; masks are evaluated once a batch, for all heads and
 layers.
 
-The first pieces of a sequence (anchors of every view) would stand in the list of each of its blocks, and all its
-queries in the list of theirs: O(N) for one block. So the lists leave them out wherever they are not near, and `Sinks`
-names them: the kernel scores a block against the first pieces of its first query's sequence, and adds up what comes
-back.
+The first pieces of a sequence (anchors of every view) stand in the list of each of its blocks of queries; but all its
+queries in the list of theirs would be O(N) for one block. So lists of queries leave them out wherever they are not
+near, and `Sinks` names them: each block of queries tells what comes back to the first pieces of its first query's
+sequence, and that is added up.
 
 Letters: V views, B rows, N pieces of a row, P = B*N places of the line, X blocks, E tiles, S pieces of a block, T of a
 tile. O(N * keys of a query) time and memory.
@@ -25,6 +25,9 @@ from model.kernels.covers import Cover
 from model.kernels.pairs import Line, listed_keys
 from model.views import FIRST_ANCHORS, View
 
+TILE = 32
+"""Places of a tile: a word of bits has one for each."""
+
 
 class Lists(NamedTuple):
     """For every view and block, its tiles: those of block x of view v are begin[v*X + x] ... begin[v*X + x + 1] - 1."""
@@ -32,16 +35,16 @@ class Lists(NamedTuple):
     begin: Tensor
     """int32 [V*X+1]"""
     place: Tensor
-    """int32 [E*T]: places in the row, ascending in each block; a short list repeats its last, or the block's first."""
+    """int32 [E*TILE]: places in the row, ascending in each block; a short list repeats its last."""
     bits: Tensor
-    """int32 [E,S*T/32]: bit n % 32 of word n // 32 of piece s of the block says whether the pair is seen, n of T."""
+    """int32 [E,S]: bit n of piece s of the block says whether its pair with place n of the tile is seen."""
 
 
 class Sinks(NamedTuple):
-    """The first pieces of sequences that lie outside of the lists."""
+    """The first pieces of sequences that lie far from blocks of queries."""
 
     first: Tensor
-    """int32 [V*X]: the row's place where the sequence of a block's first query begins, -1 where lists hold it all."""
+    """int32 [V*X]: the row's place where the sequence of a block's first query begins, -1 where it is near."""
     begin: Tensor
     """int32 [B,N]: where each piece's sequence begins in the row; -1 at padding."""
     sequence: Tensor
@@ -59,18 +62,18 @@ def stretches(cover: Cover, line: Line, size: int) -> tuple[Tensor, Tensor, Tens
     return low, high, first.masked_fill(near | (line.run[query[:, 0]] < 0), -1)
 
 
-def key_lists(view: View, cover: Cover, line: Line, size: int, tile: int) -> tuple[Lists, Tensor]:
+def key_lists(view: View, cover: Cover, line: Line, size: int) -> tuple[Lists, Tensor]:
     """The keys of each block of queries, of one view, and int64 [X]: its sinks as `stretches` gives them."""
     low, high, sink = stretches(cover, line, size)
     query, _ = grid_of(line, size)
     slot, far = listed_keys(line, query.flatten(), cover.kinds) if cover.kinds else (sink[:0], sink[:0])
     block = slot // size
     kept = (far < low[block]) | (far >= high[block])
-    kept &= (sink[block] < 0) | (far < sink[block]) | (far >= sink[block] + FIRST_ANCHORS)
-    return _lists(view, line, low, high, block[kept], far[kept], (size, tile), sink, by_key=False), sink
+    made = _Stretches(low, high, sink)
+    return _lists(view, line, made, block[kept], far[kept], size), sink
 
 
-def query_lists(view: View, cover: Cover, line: Line, size: int, tile: int, queries: int) -> Lists:
+def query_lists(view: View, cover: Cover, line: Line, size: int, queries: int) -> Lists:
     """The queries of each block of `size` keys, of one view. queries: size of the blocks that have the sinks."""
     P, N = len(line.run), line.context.document.shape[1]
     low, _, sink = stretches(cover, line, queries)
@@ -91,18 +94,18 @@ def query_lists(view: View, cover: Cover, line: Line, size: int, tile: int, quer
     block = far // N * -(-N // size) + far % N // size
     at = sink[block_of[query]]
     kept = ((query < first[block]) | (query >= last[block])) & ((at < 0) | (far < at) | (far >= at + FIRST_ANCHORS))
-    sink_of = sink[block_of]
-    return _lists(view, line, first, last, block[kept], query[kept], (size, tile), sink_of, by_key=True)
+    made = _Stretches(first, last, None)
+    return _lists(view, line, made, block[kept], query[kept], size, sink[block_of])
 
 
 def together(lists: Sequence[Lists]) -> Lists:
-    """The lists of several views as one."""
+    """The lists of several views as one. A tile of places that nobody sees follows the last: kernels that take two at
+    a time read beyond an odd one."""
     tiles = torch.tensor([0, *(len(each.bits) for each in lists)]).cumsum(0).tolist()
     begin = [each.begin[:-1] + before for each, before in zip(lists, tiles, strict=False)]
     last = lists[0].begin.new_tensor([tiles[-1]])
-    return Lists(
-        torch.cat([*begin, last]), torch.cat([each.place for each in lists]), torch.cat([each.bits for each in lists])
-    )
+    places = [*(each.place for each in lists), lists[0].place.new_zeros(TILE)]
+    return Lists(torch.cat([*begin, last]), torch.cat(places), torch.cat([each.bits for each in lists]))
 
 
 def sinks_of(first: Sequence[Tensor], line: Line, size: int) -> Sinks:
@@ -131,34 +134,50 @@ def _high(cover: Cover, line: Line) -> Tensor:
     return cover.high if line.context.causal else torch.maximum(cover.high, line.begin + FIRST_ANCHORS)
 
 
+class _Stretches(NamedTuple):
+    low: Tensor
+    high: Tensor
+    sink: Tensor | None
+    """Where given and not -1, FIRST_ANCHORS places from here stand before the stretch."""
+
+    def places(self) -> tuple[Tensor, Tensor, Tensor]:
+        """int64: the block of each place that stands in one, the place, and [X]: how many each has."""
+        low, length = self.low, (self.high - self.low).clamp(min=0)
+        before = 0 if self.sink is None else FIRST_ANCHORS * (self.sink >= 0)
+        length = length + before
+        block = torch.arange(len(low), device=low.device).repeat_interleave(length)
+        offset = torch.arange(len(block), device=low.device) - (length.cumsum(0) - length)[block]
+        if self.sink is None:
+            return block, low[block] + offset, length
+        sink, near = self.sink[block], (low - before)[block]
+        return block, torch.where((sink >= 0) & (offset < FIRST_ANCHORS), sink, near) + offset, length
+
+
 def _lists(
     view: View,
     line: Line,
-    low: Tensor,
-    high: Tensor,
+    stretches: _Stretches,
     block: Tensor,
     far: Tensor,
-    sizes: tuple[int, int],
-    sink: Tensor,
-    by_key: bool,
+    size: int,
+    sink: Tensor | None = None,
 ) -> Lists:
-    """Tiles of the stretches [low, high) and of what lies far, given by pairs of block and place."""
-    (size, tile), P, N = sizes, len(line.run), line.context.document.shape[1]
-    X, device = len(low), low.device
-    length = (high - low).clamp(min=0)
-    near_block = torch.arange(X, device=device).repeat_interleave(length)
-    near = torch.arange(len(near_block), device=device) + (low - length.cumsum(0) + length)[near_block]
+    """Tiles of stretches and of what lies far, given by pairs of block and place. sink: of each place's query, where
+    the blocks are of keys."""
+    P, N = len(line.run), line.context.document.shape[1]
+    near_block, near, length = stretches.places()
+    X, device = len(length), length.device
     code = near_block * P + near
     if len(far):
         code = torch.cat([code, block * P + far]).unique()  # type: ignore[no-untyped-call]
         length = torch.bincount(code // P, minlength=X)
-    tiles = (length + tile - 1) // tile
+    tiles = (length + TILE - 1) // TILE
     begin = torch.cat([tiles.new_zeros(1), tiles.cumsum(0)])
     block_E = torch.arange(X, device=device).repeat_interleave(tiles)
-    slot = (torch.arange(len(block_E), device=device) - begin[block_E])[:, None] * tile
-    slot = slot + torch.arange(tile, device=device)
+    slot = (torch.arange(len(block_E), device=device) - begin[block_E])[:, None] * TILE
+    slot = slot + torch.arange(TILE, device=device)
     real = slot < length[block_E][:, None]
     at = (length.cumsum(0) - length)[block_E][:, None] + torch.minimum(slot, length[block_E][:, None] - 1)
-    place_ET = code[at] % P if len(code) else at
-    made = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink, by_key)
+    place_ET = code[at] % P
+    made = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink)
     return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(made))

@@ -1,7 +1,7 @@
 """The bits of lists of tiles by one kernel: masks evaluated in registers from attributes of pieces.
 
-The twin of `model.kernels.lists.bits_slow`, which asks `model.kernels.pairs.see`. Letters as there: S pieces of a
-block, T of a tile, W words of 32 bits for T, P places of the line.
+The twin of `model.kernels.bits.bits_slow`, which asks `model.kernels.pairs.see`. Letters as there: S pieces of a
+block, T of a tile (32), P places of the line.
 """
 
 import triton
@@ -13,6 +13,7 @@ SENTENCE: tl.constexpr = tl.constexpr(1)
 POS: tl.constexpr = tl.constexpr(2)
 LISTED: tl.constexpr = tl.constexpr(3)
 DENSE: tl.constexpr = tl.constexpr(4)
+T: tl.constexpr = tl.constexpr(32)
 KIND_OF = {"window": 0, "sentence": 1, "sentences": 1, "pos": 2, "dense": 4}
 """How masks are evaluated; those without a line here read lists."""
 
@@ -20,7 +21,7 @@ KIND_OF = {"window": 0, "sentence": 1, "sentences": 1, "pos": 2, "dense": 4}
 @triton.jit
 def _mask(
     index, m: tl.constexpr, KIND: tl.constexpr, count, t, s, reach, tag_row, closed, input_tag, key_tag, last_word,
-    planes, e, P, CAUSAL: tl.constexpr, S: tl.constexpr, T: tl.constexpr,
+    planes, e, P, CAUSAL: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
     """index with bit m set where mask m holds. t, s: places of queries and keys, one along each side of the tile."""
     if KIND == ABSENT:
@@ -36,10 +37,8 @@ def _mask(
         tag = tl.where(known, tl.load(key_tag + s), tl.load(input_tag + s))
         held = ((tl.load(tag_row + t) >> tag) & 1) != 0
     elif KIND == LISTED:
-        W: tl.constexpr = (T + 31) // 32
         i, j = tl.arange(0, S)[:, None], tl.arange(0, T)[None, :]
-        word = tl.load(planes + ((count + e) * S + i) * W + j // 32)
-        held = ((word >> (j & 31)) & 1) != 0
+        held = ((tl.load(planes + (count + e) * S + i) >> j) & 1) != 0
     else:
         held = (t - s) * 0 == 0
     return index | (held.to(tl.int32) << m)
@@ -51,14 +50,14 @@ def bits_kernel(
     run, begin, first_word, last_word, closed, input_tag, key_tag, tag_row, reach, planes,
     N, blocks, P, table, c0, c1, c2, c3, c4,
     K0: tl.constexpr, K1: tl.constexpr, K2: tl.constexpr, K3: tl.constexpr, K4: tl.constexpr,
-    CAUSAL: tl.constexpr, BY_KEY: tl.constexpr, S: tl.constexpr, T: tl.constexpr,
+    CAUSAL: tl.constexpr, BY_KEY: tl.constexpr, S: tl.constexpr,
     WORD: tl.constexpr, PREVIOUS: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
-    """Program: a tile, e. bits: int32 [E,S,W]. block: the block of each tile; place: [E*T], on the line; count: how
-    many of the places are real. sink: on the line, by block of queries, or by place where the blocks are of keys. table
-    and K0 … c4: the view (model.kernels.truth), kinds and numbers of its masks; reach: [masks,P]; planes:
-    [E,S,W] for each mask that reads lists, whose number says after how many tiles of others its own begin. WORD,
-    PREVIOUS, FIRST: the anchors. All are int32."""
+    """Program: a tile, e. bits: int32 [E,S]. block: the block of each tile; place: [E*T], on the line; count: how
+    many of the places are real. sink: [P], on the line, asked where the blocks are of keys. table and K0 … c4: the view
+    (model.kernels.truth), kinds and numbers of its masks; reach: [masks,P]; planes: [E,S] for each mask that reads
+    lists, whose number says after how many tiles of others its own begin. WORD, PREVIOUS, FIRST: the anchors. All are
+    int32."""
     e = tl.program_id(0)
     x = tl.load(block + e)
     row, i, j = x // blocks, tl.arange(0, S), tl.arange(0, T)
@@ -71,15 +70,15 @@ def bits_kernel(
         t, s = own[:, None], other[None, :]
     index = tl.zeros([S, T], tl.int32)
     index = _mask(index, 0, K0, c0, t, s, reach, tag_row, closed, input_tag, key_tag, last_word, planes, e, P,
-                  CAUSAL, S, T)  # fmt: skip
+                  CAUSAL, S)  # fmt: skip
     index = _mask(index, 1, K1, c1, t, s, reach, tag_row, closed, input_tag, key_tag, last_word, planes, e, P,
-                  CAUSAL, S, T)  # fmt: skip
+                  CAUSAL, S)  # fmt: skip
     index = _mask(index, 2, K2, c2, t, s, reach, tag_row, closed, input_tag, key_tag, last_word, planes, e, P,
-                  CAUSAL, S, T)  # fmt: skip
+                  CAUSAL, S)  # fmt: skip
     index = _mask(index, 3, K3, c3, t, s, reach, tag_row, closed, input_tag, key_tag, last_word, planes, e, P,
-                  CAUSAL, S, T)  # fmt: skip
+                  CAUSAL, S)  # fmt: skip
     index = _mask(index, 4, K4, c4, t, s, reach, tag_row, closed, input_tag, key_tag, last_word, planes, e, P,
-                  CAUSAL, S, T)  # fmt: skip
+                  CAUSAL, S)  # fmt: skip
     seen = ((table >> index) & 1) != 0
 
     back = t - s
@@ -91,12 +90,8 @@ def bits_kernel(
     if CAUSAL:
         together = together & (back >= 0)
     seen = ((seen | anchor) & together) | (back == 0)
-    at = tl.load(sink + (t if BY_KEY else x + 0 * t))
-    seen = seen & ((at < 0) | (tl.load(begin + t) != at) | (s >= at + FIRST))
+    if BY_KEY:
+        at = tl.load(sink + t)
+        seen = seen & ((at < 0) | (tl.load(begin + t) != at) | (s >= at + FIRST))
     seen = seen & (inside < N)[:, None] & (j < tl.load(count + e))[None, :]
-    bit = seen.to(tl.int32) << (j & 31)[None, :]
-    if T <= 32:
-        tl.store(bits + e * S + i, tl.sum(bit, 1))
-    else:
-        tl.store(bits + (e * S + i) * 2, tl.sum(tl.where((j < 32)[None, :], bit, 0), 1))
-        tl.store(bits + (e * S + i) * 2 + 1, tl.sum(tl.where((j < 32)[None, :], 0, bit), 1))
+    tl.store(bits + e * S + i, tl.sum(seen.to(tl.int32) << j[None, :], 1))

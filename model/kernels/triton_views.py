@@ -19,30 +19,52 @@ from model.kernels.threads import undivided
 from model.views import FIRST_ANCHORS, View
 
 
+class Launch(NamedTuple):
+    """How a kernel is started."""
+
+    step: int = 32
+    """Places of its lists at a time: one tile or two."""
+    warps: int = 4
+    stages: int = 2
+    registers: int = 0
+    """At most so many a thread, where entries have two bytes and heads are no wider than 64; 0: as the compiler will.
+    """
+
+
 class Shape(NamedTuple):
-    """How a launch is cut: a row of a small table, chosen by measurement (docs/kernels.md)."""
+    """How a layer is cut: a small table, chosen by measurement (docs/kernels.md)."""
 
     block: int = 64
     """Queries of a block."""
-    tile: int = 32
-    """Keys of a tile of its list."""
-    key_block: int = 64
-    query_tile: int = 32
-    warps: int = 4
-    stages: int = 3
-    back_warps: int = 4
-    back_stages: int = 2
+    key_block: int = 32
+    forward: Launch = Launch(registers=80)
+    queries: Launch = Launch(step=64, stages=1, registers=128)
+    keys: Launch = Launch(warps=1, stages=3)
+
+    def numbers(self) -> list[int]:
+        return [self.block, self.key_block, *self.forward, *self.queries, *self.keys]
+
+    @staticmethod
+    def of(numbers: Sequence[int]) -> "Shape":
+        """Errors: TypeError where they are not fourteen."""
+        block, key_block, *rest = numbers
+        launches = [Launch(*rest[at : at + 4]) for at in range(0, len(rest), 4)]
+        return Shape(block, key_block, *launches)
 
 
 SHAPE = Shape()
+LONG = 8
+"""Times the mean: so long a list is begun before all others."""
+FALLBACK = Launch()
+"""Of wide heads and entries of four bytes, whatever the shape says."""
 
 
 class Program(NamedTuple):
     """What the kernels are told about the heads of a layer."""
 
     tensors: list[Tensor]
-    """forward items, backward items, view of each head, key lists (begin, place, bits), query lists (the same), sinks
-    (first, begin, sequence), slopes."""
+    """items of forward and of gradients of queries, items of gradients of keys, lists of keys (place, bits), lists of
+    queries (the same), where each piece's sequence begins, sequences with their blocks, slopes."""
     shape: Shape
 
 
@@ -63,38 +85,54 @@ def program_of(
     keys, queries, firsts = list[Lists](), list[Lists](), list[Tensor]()
     for view in distinct:
         cover = covers[view]
-        lists, first = key_lists(view, cover, line, shape.block, shape.tile)
+        lists, first = key_lists(view, cover, line, shape.block)
         keys.append(lists)
         firsts.append(first)
-        queries.append(query_lists(view, cover, line, shape.key_block, shape.query_tile, shape.block))
+        queries.append(query_lists(view, cover, line, shape.key_block, shape.block))
     sinks = sinks_of(firsts, line, shape.block)
-    device = line.run.device
     load = [len(each.bits) for each in keys]
     heaviest = sorted(range(len(distinct)), key=lambda number: -load[number])
-    rank = {distinct[number]: place for place, number in enumerate(heaviest)}
-    ranks = torch.tensor([rank[view] for view in views], device=device)
-    X, Y = len(firsts[0]), len(queries[0].begin) - 1
-    forward, backward = _items(ranks, X, Y, key_heads or len(views))
-    own = torch.tensor([distinct.index(view) for view in views], dtype=torch.int32, device=device)
-    fall = torch.tensor(slopes, dtype=torch.float32, device=device)
-    return Program([forward, backward, own, *together(keys), *together(queries), *sinks, fall], shape)
+    own = [distinct.index(view) for view in views]
+    ranks = [heaviest.index(number) for number in own]
+    key_list, query_list = together(keys), together(queries)
+    N = line.context.document.shape[1]
+    forward = _items(own, ranks, key_list.begin, len(views), (N, shape.block), sinks.first)
+    backward = _items(own, ranks, query_list.begin, key_heads or len(views), (N, shape.key_block))
+    fall = torch.tensor(slopes, dtype=torch.float32, device=line.run.device)
+    told = [forward, backward, *key_list[1:], *query_list[1:], sinks.begin, sinks.sequence, fall]
+    return Program(told, shape)
 
 
-def _items(rank_H: Tensor, X: int, Y: int, key_heads: int) -> tuple[Tensor, Tensor]:
-    """int32: the order in which programs start. Heads whose views are wide come first, so that none of their blocks
-    ends long after all others; of like heads, what is near in the text is near in time, for the sake of the cache."""
-    H, device = len(rank_H), rank_H.device
-    head, x = torch.arange(H, device=device).repeat_interleave(X), torch.arange(X, device=device).repeat(H)
-    group, y = (
-        torch.arange(key_heads, device=device).repeat_interleave(Y),
-        torch.arange(Y, device=device).repeat(key_heads),
-    )
-    place = x * Y
-    forward = torch.argsort(rank_H[head] * X * Y + place, stable=True)
-    code = torch.cat([2 * (head * X + x), 2 * (group * Y + y) + 1])
-    rank_G = rank_H[:: H // key_heads]
-    order = torch.argsort(torch.cat([rank_H[head] * X * Y + place, rank_G[group] * X * Y + y * X]), stable=True)
-    return (head * X + x)[forward].int(), code[order].int()
+def _items(
+    own: Sequence[int],
+    ranks: Sequence[int],
+    begin: Tensor,
+    heads: int,
+    cut: tuple[int, int],
+    sink: Tensor | None = None,
+) -> Tensor:
+    """int32 [heads*X,...]: what each program is told, in the order in which they start: head, row, first piece of its
+    block, the tiles from-to of each head of views that it works for, and its sink. own: number of each head's view;
+    ranks: how wide it is, 0 the widest; cut: pieces of a row and of a block.
+
+    Blocks with far longer lists than others come first, then heads whose views are wide, so that none ends long after
+    all others; of like heads, what is near in the text is near in time, for the sake of the cache.
+    """
+    (N, size), device = cut, begin.device
+    X, each = (len(begin) - 1) // len(set(own)), len(own) // heads
+    number = torch.tensor([ranks, own], device=device).view(2, heads, each)
+    # Heads of one rank share their places in the order: head by head within a block.
+    head, x = torch.arange(heads, device=device).repeat_interleave(X), torch.arange(X, device=device).repeat(heads)
+    rank, number = number[0].amin(1), number[1]
+    at = (number[head] * X + x[:, None])[:, :, None] + torch.arange(2, device=device)
+    blocks = -(-N // size)
+    columns = [head[:, None], (x // blocks)[:, None], (x % blocks * size)[:, None], begin[at].flatten(1)]
+    if sink is not None:
+        columns.append(sink[number[head, 0] * X + x][:, None])
+    tiles = (columns[3][:, 1::2] - columns[3][:, ::2]).sum(1)
+    usual = tiles <= LONG * tiles.double().mean()
+    order = torch.argsort((usual * heads + rank[head]) * X + x, stable=True)
+    return torch.cat(columns, dim=1)[order].int()
 
 
 def attend_program(q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, program: Program, precision: str = "") -> Tensor:
@@ -102,7 +140,7 @@ def attend_program(q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, program: Prog
 
     precision: of float32's products: `ieee` (the default), `tf32x3` or `tf32`, as Triton's `dot` says.
     """
-    given = program.tensors, list(program.shape), precision or "ieee"
+    given = program.tensors, program.shape.numbers(), precision or "ieee"
     out: Tensor = views_forward(q_BHND, k_BGND, v_BGND.to(q_BHND.dtype), *given)[0]
     return out
 
@@ -114,18 +152,17 @@ def views_forward(
     """out as q, and float32 [B,H,N]: of each query the base-2 logarithm of the sum of its weights."""
     from model.kernels.triton_forward import forward_kernel
 
-    items, _, view_of_head, begin, place, bits, _, _, _, sink, sequence, _, slope = told
-    cut = Shape(*shape)
+    items, _, place, bits, *_, slope = told
+    cut = Shape.of(shape)
     q, k, v = (_lines(x) for x in (q, k, v))
     (B, H, N, D), out = q.shape, _like(q)
     lse = torch.empty(B, H, N, dtype=torch.float32, device=q.device)
-    X, blocks = len(items) // H, -(-N // cut.block)
     forward_kernel[(len(items),)](
-        q, k, v, out, lse, items, view_of_head, begin, place, bits, sink, sequence, slope,
+        q, k, v, out, lse, items, place, bits, slope,
         *q.stride()[:3], *k.stride()[:3], *v.stride()[:3], *out.stride()[:3],
-        N, X, blocks, H, H // k.shape[1], D**-0.5 * LOG2E,
-        S=cut.block, T=cut.tile, D=_padded(D), WIDTH=D, SLOPED=len(slope) > 0, PRECISION=precision,
-        num_warps=cut.warps, num_stages=cut.stages,
+        N, H, D**-0.5 * LOG2E,
+        WHOLE=N % cut.block == 0, EACH=H // k.shape[1], S=cut.block, D=_padded(D), WIDTH=D,
+        SLOPED=len(slope) > 0, PRECISION=precision, **_options(cut.forward, q),
     )  # fmt: skip
     return out, lse
 
@@ -136,29 +173,34 @@ def views_backward(
     told: list[Tensor], shape: list[int], precision: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of q, k and v."""
-    from model.kernels.triton_backward import backward_kernel, sinks_kernel
+    from model.kernels.triton_backward import keys_kernel, queries_kernel, sinks_kernel
 
-    _, items, view_of_head, k_begin, k_place, k_bits, q_begin, q_place, q_bits, sink, sequence, sequences, slope = told
-    cut = Shape(*shape)
+    items, key_items, k_place, k_bits, q_place, q_bits, sequence, sequences, slope = told
+    cut = Shape.of(shape)
     q, k, v, out, up = (_lines(x) for x in (q, k, v, out, up))
     (B, H, N, D), G = q.shape, k.shape[1]
-    dq, dk, dv = _like(q), _like(k), _like(v)
-    blocks, key_blocks = -(-N // cut.block), -(-N // cut.key_block)
-    X, wide = B * blocks, _padded(D)
-    partial = torch.empty(X, H, 2, FIRST_ANCHORS, wide, dtype=torch.float32, device=q.device)
-    backward_kernel[(len(items),)](
-        q, k, v, out, up, lse, dq, dk, dv, partial,
-        items, view_of_head, k_begin, k_place, k_bits, q_begin, q_place, q_bits, sink, sequence, slope,
-        *q.stride()[:3], *k.stride()[:3], *v.stride()[:3], *out.stride()[:3],
-        *up.stride()[:3], *dq.stride()[:3], *dk.stride()[:3], *dv.stride()[:3],
-        N, X, blocks, B * key_blocks, key_blocks, H, H // G, D**-0.5,
-        S=cut.block, T=cut.tile, KS=cut.key_block, QT=cut.query_tile, D=wide, WIDTH=D,
-        SLOPED=len(slope) > 0, PRECISION=precision, num_warps=cut.back_warps, num_stages=cut.back_stages,
+    dq, dk, dv, delta = _like(q), _like(k), _like(v), torch.empty_like(lse)
+    wide, sloped = _padded(D), len(slope) > 0
+    partial = torch.empty(B * -(-N // cut.block), H, 2, FIRST_ANCHORS, wide, dtype=torch.float32, device=q.device)
+    queries_kernel[(len(items),)](
+        q, k, v, out, up, lse, dq, delta, partial, items, k_place, k_bits, slope,
+        *q.stride()[:3], *k.stride()[:3], *v.stride()[:3], *out.stride()[:3], *up.stride()[:3], *dq.stride()[:3],
+        N, H, D**-0.5,
+        WHOLE=N % cut.block == 0, EACH=H // G, S=cut.block, D=wide, WIDTH=D, SLOPED=sloped,
+        PRECISION=precision, **_options(cut.queries, q),
+    )  # fmt: skip
+    keys_kernel[(len(key_items),)](
+        q, k, v, up, lse, delta, dk, dv, key_items, q_place, q_bits, slope,
+        *q.stride()[:3], *k.stride()[:3], *v.stride()[:3], *up.stride()[:3], *dk.stride()[:3], *dv.stride()[:3],
+        N, H, D**-0.5,
+        WHOLE=N % cut.key_block == 0, EACH=H // G, S=cut.key_block, D=wide, WIDTH=D, SLOPED=sloped,
+        PRECISION=precision, **_options(cut.keys, q),
     )  # fmt: skip
     if len(sequences):
         sinks_kernel[(len(sequences), G, 2 * FIRST_ANCHORS)](
-            partial, dk, dv, sequences, *dk.stride()[:3], *dv.stride()[:3], N, H, H // G, D=wide, WIDTH=D, C=64
-        )
+            partial, dk, dv, sequence, sequences, *dk.stride()[:3], *dv.stride()[:3],
+            N, H, EACH=H // G, D=wide, WIDTH=D, C=64,
+        )  # fmt: skip
     return dq, dk, dv
 
 
@@ -201,7 +243,15 @@ def _like(x_BHND: Tensor) -> Tensor:
 
 def _lines(x_BHND: Tensor) -> Tensor:
     """The same with neighbouring entries of a head side by side."""
-    return x_BHND if x_BHND.stride(-1) == 1 else x_BHND.contiguous()
+    within = x_BHND.shape[2] * x_BHND.stride(2) < 1 << 31  # kernels count entries of a row in 32 bits
+    return x_BHND if x_BHND.stride(-1) == 1 and within else x_BHND.contiguous()
+
+
+def _options(launch: Launch, q: Tensor) -> dict[str, int]:
+    small = q.element_size() == 2 and q.shape[-1] <= 64
+    launch = launch if small else FALLBACK
+    options = {"T": launch.step, "num_warps": launch.warps, "num_stages": launch.stages}
+    return options | ({"maxnreg": launch.registers} if launch.registers else {})
 
 
 def _padded(width: int) -> int:

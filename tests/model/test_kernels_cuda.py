@@ -11,7 +11,7 @@ from model.context import BondLists, Context
 from model.kernels import choose
 from model.kernels.covers import cover_of
 from model.kernels.pairs import line_of
-from model.kernels.triton_views import Shape, attend_program, program_of
+from model.kernels.triton_views import Launch, Shape, attend_program, program_of
 from model.parse import parse
 from pipeline.records import KINDS
 from tests.model.toy import toy_context, with_toy_bonds
@@ -23,9 +23,9 @@ NEAR = ("window(1)", "window(200)", "sentence", "pos & sentences(2)", "(pos & se
 NEAR += ("sentences(3) & ~blocked", "bonds")
 SHAPES = (
     Shape(),
-    Shape(128, 64, 128, 64, 8, 2, 8, 2),
-    Shape(16, 16, 16, 16, 2, 2, 2, 2),
-    Shape(32, 32, 64, 32, 2, 3, 4, 3),
+    Shape(128, 128, Launch(64, 8), Launch(64, 8), Launch(64, 8)),
+    Shape(16, 16, Launch(32, 1), Launch(64, 2), Launch(64, 1)),
+    Shape(32, 64, Launch(64, 2, 3), Launch(32, 1, 2), Launch(32, 4, 3, 128)),
 )
 
 
@@ -51,7 +51,7 @@ def test_a_layer_equals_dense_masks(
     up = torch.randn_like(x).masked_fill(~context.valid()[:, :, None], 0.0)
     found = []
     for shortest in (1, 1 << 30):
-        measured = {"kernel": choose.KERNEL, "flex": choose.FLEX}[path]._replace(shortest=shortest, pair=0.0)
+        measured = {"kernel": choose.MEASURED["cuda"], "flex": choose.FLEX}[path]._replace(shortest=shortest, pair=0.0)
         monkeypatch.setitem(choose.MEASURED, "cuda", measured)
         prepared = layer.prepare(context)
         paths = {way.path for way in prepared.plans[layer.look]}

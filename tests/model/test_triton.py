@@ -15,13 +15,13 @@ from model.kernels.bits import Tiles, bits_by_kernel, bits_slow
 from model.kernels.covers import cover_of
 from model.kernels.lists import key_lists, query_lists
 from model.kernels.pairs import line_of
-from model.kernels.triton_views import Program, Shape, attend_program, program_of, views_backward, views_forward
+from model.kernels.triton_views import Launch, Program, Shape, attend_program, program_of, views_backward, views_forward
 from model.kernels.truth import truth_of
 from model.parse import parse
 from tests.model.test_kernels import NEAR, context_of, drawn
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SMALL = Shape(block=16, tile=16, key_block=16, query_tile=16)
+SMALL = Shape(16, 16, Launch(), Launch(), Launch())
 VIEWS = ("window(7)", "(pos & sentences(2)) | open", "sentences(2) & ~blocked", "bonds")
 SLOPES = (0.5, 0.25, 0.125, 0.0625)
 
@@ -40,8 +40,8 @@ def program(
         ([[1]], True, 4, (), SMALL),
         ([[7], [3, 4]], False, 2, SLOPES, SMALL),
         ([[41], [20, 19]], True, 4, (), SMALL),
-        ([[33], [20, 9]], False, 1, (), Shape(block=16, tile=32, key_block=32, query_tile=16)),
-        ([[70]], True, 2, SLOPES, Shape(block=32, tile=64, key_block=64, query_tile=64)),
+        ([[33], [20, 9]], False, 1, (), Shape(16, 32, Launch(64), Launch(64), Launch(64))),
+        ([[70]], True, 2, SLOPES, Shape(32, 64)),
     ],
 )
 def test_the_kernel_equals_dense_masks(
@@ -70,8 +70,8 @@ def test_bits_by_the_kernel_are_those_of_masks_by_pairs(
     cover = cover_of(parsed, line)
     with monkeypatch.context() as patched:
         patched.setattr(lists, "bits_of", lambda tiles: kept.append(tiles) or bits_slow(tiles))
-        key_lists(parsed, cover, line, 16, 16)
-        query_lists(parsed, cover, line, 32, 64, 16)
+        key_lists(parsed, cover, line, 16)
+        query_lists(parsed, cover, line, 32, 16)
     truth = truth_of(parsed)
     assert truth is not None
     for tiles in kept:
@@ -102,7 +102,7 @@ def test_the_operator_keeps_what_torch_asks_of_operators() -> None:
     context = context_of([[19]]).to(DEVICE)
     told = program(context, ("window(5)", "sentence"), (), 2, SMALL)
     q, k, v = (torch.randn(1, 2, 19, 16, device=DEVICE, requires_grad=True) for _ in range(3))
-    given = (q, k, v, told.tensors, list(told.shape), "ieee")
+    given = (q, k, v, told.tensors, told.shape.numbers(), "ieee")
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(views_forward, given, test_utils=checks)
     out, lse = views_forward(*given)
