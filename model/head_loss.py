@@ -60,7 +60,7 @@ class _Parts(torch.autograd.Function):
         part = _compiled() if hidden_RM.is_cuda else _part
         for start in range(0, len(hidden_RM), step):
             hidden, targets = hidden_RM[start : start + step], targets_R[start : start + step]
-            nats, d_logits = part(hidden @ weight_VM.T, targets)
+            nats, d_logits = part(hidden @ weight_VM.T, targets, wanted)
             total += nats
             if d_hidden is not None and d_weight is not None:
                 torch.mm(d_logits, weight_VM, out=d_hidden[start : start + step])
@@ -75,13 +75,15 @@ class _Parts(torch.autograd.Function):
         return (d_hidden * up).to(d_hidden.dtype), (d_weight * up).to(d_weight.dtype), None
 
 
-def _part(logits_RV: Tensor, targets_R: Tensor) -> tuple[Tensor, Tensor]:
-    """The sum of the losses, and its gradient, in the logits' type."""
+def _part(logits_RV: Tensor, targets_R: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+    """The sum of the losses, and if wanted its gradient, in the logits' type."""
     logits = logits_RV.to(torch.promote_types(logits_RV.dtype, torch.float32))
     real = targets_R != NO_TARGET
     at = targets_R.clamp(min=0)[:, None]
     total = logits.logsumexp(1, keepdim=True)
     nats = ((total - logits.gather(1, at))[:, 0] * real).sum()
+    if not wanted:
+        return nats, logits_RV
     said = torch.arange(logits.shape[1], device=logits.device) == at
     return nats, (((logits - total).exp() - said.to(logits.dtype)) * real[:, None]).to(logits_RV.dtype)
 

@@ -93,6 +93,7 @@ def pos_slow(context: Context, row: int, t: int, s: int, _count: int) -> bool:
 
 
 @cache
+@cache  # a table of constants, a copy on each device
 def tag_rows(device: torch.device) -> Tensor:
     """int64 [TAGS]: a tag's row of the table of compatible tags as bits; 0 for NO_TAG."""
     table = torch.zeros(TAGS, TAGS, dtype=torch.int64)

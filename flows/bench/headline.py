@@ -101,7 +101,6 @@ def step_row(batch: Batch) -> dict[str, Any]:
     decoder = _objective(BODY, VOCABULARY).decoder
     with torch.autocast("cuda", torch.bfloat16):
         row["plan_ms"] = median(times(lambda: decoder.prepare(batch.context), 5, warm=2))
-    del decoder
     ways: dict[str, Callable[[bool], float]] = {
         "ours_ms": lambda spare: _step_ms(BODY, batch, "bf16", "parts", spare),
         "sdpa_ms": lambda spare: _step_ms(dense, batch, "bf16", "parts", spare),

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from model.kernels.pairs import Line, Pairs, listed_keys, reach, see
 from model.kernels.truth import MOST, Truth, truth_of
-from model.masks import tag_rows
 from model.views import FIRST_ANCHORS, PREVIOUS_ANCHORS, WORD_ANCHORS, View
 from pipeline.records import KINDS
 
@@ -108,10 +107,8 @@ def bits_by_kernel(tiles: Tiles, truth: Truth) -> Tensor:
         for mask, kind, start in zip(truth.masks, kinds, starts, strict=True)
     ]
     lists = (tiles.block, tiles.place, tiles.count, tiles.block[:0] if tiles.sink is None else tiles.sink)
-    words = (line.run, line.begin, line.first_word, line.last_word, line.closed_word)
-    tags = (line.input_tag, line.key_tag, tag_rows(device)[line.input_tag])
     triton_bits.bits_kernel[(E,)](
-        bits, *(each.int() for each in (*lists, *words, *tags)), reaches, plane,
+        bits, *(each.int() for each in lists), *line.in_32_bits, reaches, plane,
         N, -(-N // size), P, _signed(truth.table), *counts, *[0] * absent,
         *kinds, *[triton_bits.ABSENT.value] * absent,
         CAUSAL=line.context.causal, BY_KEY=tiles.by_key, S=size,

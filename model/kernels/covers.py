@@ -40,7 +40,7 @@ def cover_of(view: View, line: Line) -> Cover:
     cover = _cover(view, False, line, nothing)
     assert cover is not None, f"{view} has no cover; ask is_covered first"
     low, high, kinds = cover
-    word = torch.maximum(_word_begin(line), place - WORD_ANCHORS)
+    word = torch.maximum(line.word_begin, place - WORD_ANCHORS)
     low = torch.minimum(torch.minimum(low, word), place - PREVIOUS_ANCHORS)
     high = place + 1 if line.context.causal else torch.maximum(high, place + 1).clamp(max=len(place))
     return Cover(torch.maximum(low, line.begin), high, kinds)
@@ -106,14 +106,3 @@ def _either(one: Cover | None, other: Cover | None) -> Cover | None:
     if one is None or other is None:
         return None
     return Cover(torch.minimum(one.low, other.low), torch.maximum(one.high, other.high), one.kinds | other.kinds)
-
-
-def _word_begin(line: Line) -> Tensor:
-    """int64 [P]: where the earliest piece of the query's word lies, or later: the place itself if it has none."""
-    place = torch.arange(len(line.run), device=line.run.device)
-    begin = place.clone()
-    for back in range(1, WORD_ANCHORS + 1):
-        earlier = (place - back).clamp(min=0)
-        shared = (line.last_word[earlier] >= line.first_word) & (line.first_word >= 0) & (earlier >= line.begin)
-        begin = torch.where(shared, torch.minimum(begin, earlier), begin)
-    return begin

@@ -6,6 +6,8 @@ Letters: B rows, N pieces of a row, P = B*N places, X blocks of Q queries and K 
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -17,7 +19,8 @@ from model.views import FIRST_ANCHORS, PREVIOUS_ANCHORS, WORD_ANCHORS, And, Name
 from pipeline.records import KINDS
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True, eq=False)  # no slots: what is asked for once is kept
+class Line:
     """The pieces of a batch, row after row: attributes as in Context, int64 [P] each, places counted along the line."""
 
     run: Tensor
@@ -32,6 +35,23 @@ class Line(NamedTuple):
     key_tag: Tensor
     context: Context
     """Where they come from: time order, bonds, the width of a row."""
+
+    @cached_property
+    def word_begin(self) -> Tensor:
+        """int64 [P]: where the earliest piece of the piece's word lies, or later: itself if it has none. At most
+        WORD_ANCHORS back are looked at."""
+        place = torch.arange(len(self.run), device=self.run.device)[:, None]
+        earlier = (place - torch.arange(1, WORD_ANCHORS + 1, device=self.run.device)).clamp(min=0)
+        first = self.first_word[:, None]
+        shared = (self.last_word[earlier] >= first) & (first >= 0) & (earlier >= self.begin[:, None])
+        return torch.where(shared, earlier, place).amin(1)
+
+    @cached_property
+    def in_32_bits(self) -> Tensor:
+        """int32 [8,P]: run, begin, first, last and closed word, input tag, key tag and the tags that input tags see."""
+        kept = tag_rows(self.run.device)[self.input_tag]
+        each = (self.run, self.begin, self.first_word, self.last_word, self.closed_word, self.input_tag, self.key_tag)
+        return torch.stack([*each, kept]).int()
 
 
 class Pairs(NamedTuple):
