@@ -68,8 +68,8 @@ class Adaptive(Pattern):
         return self._mixed(asked, [part.slow(asked, context) for part in self.parts()])
 
     def _mixed(self, asked: Asked, parts_GBHND: list[Tensor]) -> Tensor:
-        shares = self.shares(asked.x_BNM).to(asked.q_BHND.dtype)
-        total = torch.zeros((), dtype=asked.q_BHND.dtype, device=asked.q_BHND.device)
+        shares = self.shares(asked.x).to(asked.q.dtype)
+        total = torch.zeros((), dtype=asked.q.dtype, device=asked.q.device)
         for part_BHND, share_BHN in zip(parts_GBHND, shares.unbind(-1), strict=True):
             total = total + share_BHN[..., None] * part_BHND
         return total
@@ -89,7 +89,7 @@ class AdaptiveAttention(PatternAttention):
             context = self.prepare(context)
             asked, valid = self.asked(x_BNM, context), context.valid()
             B, N = valid.shape
-            share = self.pattern.shares(asked.x_BNM).expand(B, -1, N, -1) * valid[:, None, :, None]
+            share = self.pattern.shares(asked.x).expand(B, -1, N, -1) * valid[:, None, :, None]
             share_HG = share.sum((0, 2)) / valid.sum().clamp(min=1)
             names, heads = list(self.pattern.patterns), self.query_heads
             density = {n: p.density(asked, context) for n, p in zip(names, self.pattern.parts(), strict=True)}

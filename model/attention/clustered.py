@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Clustered(Pattern):
-    """Query t reads itself and the last keys - 1 pieces before it of its cluster; without order, so many after it too."""
+    """Query t reads itself and the last keys - 1 pieces before it of its cluster; without order, as many after it."""
 
     def __init__(self, config: "ModelConfig", layer: int = 0) -> None:
         super().__init__(config, "clustered")
@@ -40,13 +40,13 @@ class Clustered(Pattern):
 
     def mix(self, asked: Asked, context: Context, plan: Tensor) -> Tensor:
         belongs_BHN, order_BHN, window = self.sorted(asked, context, plan)
-        B, H, N, D = asked.q_BHND.shape
+        B, H, N, D = asked.q.shape
         first = torch.arange(B * H, device=order_BHN.device).view(B, H, 1) * N
         order = (order_BHN + first).flatten()
         inverse = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         q, k, v = (
             _Permuted.apply(x.reshape(B * H * N, D), order, inverse).view(B, H, N, D)  # type: ignore[no-untyped-call]
-            for x in (asked.q_BHND, asked.k_BHND, asked.v_BHND * belongs_BHN[..., None])
+            for x in (asked.q, asked.k, asked.v * belongs_BHN[..., None])
         )
         out = attend_window(q, k, v, window).reshape(B * H * N, D)
         back: Tensor = _Permuted.apply(out, inverse, order)  # type: ignore[no-untyped-call]
@@ -61,18 +61,18 @@ class Clustered(Pattern):
 
     def sorted(self, asked: Asked, context: Context, tag_BN: Tensor) -> tuple[Tensor, Tensor, Window]:
         """(probabilities, places in the order of the line, who reads whom in it)."""
-        belongs, cluster = self.clusters(asked.plain_BHND)
+        belongs, cluster = self.clusters(asked.plain)
         tag_BHN = torch.where(tag_BN[:, None] < 0, NOBODY, tag_BN[:, None] * self.settings.clusters + cluster)
         tag_BHN, order = tag_BHN.sort(stable=True, dim=-1)
-        settings, dtype = self.settings, asked.q_BHND.dtype
+        settings, dtype = self.settings, asked.q.dtype
         return belongs, order, window_of(tag_BHN, settings.keys, context.causal, dtype, self.slopes, order)
 
     def reads(self, asked: Asked, context: Context, plan: Tensor) -> Tensor:
         return self.sorted(asked, context, plan)[2].blocks.reads()
 
     def slow(self, asked: Asked, context: Context) -> Tensor:
-        belongs, cluster = self.clusters(asked.plain_BHND)
-        asked = asked._replace(v_BHND=asked.v_BHND * belongs[..., None])
+        belongs, cluster = self.clusters(asked.plain)
+        asked = asked._replace(v=asked.v * belongs[..., None])
 
         def mixed(row: int, head: int, t: int, places: range) -> Tensor:
             own = [s for s in places if cluster[row, head, s] == cluster[row, head, t]]

@@ -5,7 +5,8 @@ At each scale a query reads the pieces of its own block one by one, none ahead i
 of its pieces, so that it weighs what they would if they were all alike (Zhu and Soricut 2021 coarsen in this way). The
 softmaxes of the scales are mixed by shares that each head learns. A block that is not over is summed up for nobody in
 a causal model: it would bring what comes later.
-Letters: M blocks of a scale, X blocks of queries, Q queries of a block, F summaries, H heads, D width of a head, L scales.
+Letters: M blocks of a scale, X blocks of queries, Q queries of a block, F summaries, H heads, D width of a head,
+L scales.
 """
 
 from math import log
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from model.attention.patterns import Asked, Pattern, PatternAttention, each_query, softmax_over
 from model.context import Context
-from model.kernels.blocks import QUERIES, Aligned, Blocks, aligned, attend_blocks
+from model.kernels.blocks import QUERIES, Aligned, Blocks, aligned, attend_blocks, bias_of, parts
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -70,8 +71,7 @@ class Hierarchical(Pattern):
         place, real_XQ = torch.arange(queries, device=device), layout.real.view(-1, queries)
         mine = (place[:, None] // size == place // size) & ((place <= place[:, None]) | (not context.causal))
         near = (mine & real_XQ[:, None, :]) | ~real_XQ[:, :, None]  # what fills up a block must see something
-        bias = torch.zeros((), dtype=dtype, device=device).masked_fill(~torch.cat([far, near], dim=2), float("-inf"))
-        bias = bias[:, None]
+        bias = bias_of(torch.cat([far, near], dim=2), dtype)[:, None]
         bias[..., : far.shape[2]] += pieces_M[there_XF].clamp(min=1).to(dtype).log()[:, None, None, :]
         if self.slopes:
             middle_XF = there_XF * size + (pieces_M[there_XF] - 1).to(dtype) / 2
@@ -82,31 +82,33 @@ class Hierarchical(Pattern):
 
     def mix(self, asked: Asked, context: Context, plan: Scales) -> Tensor:
         layout = plan.layout
-        q, k, v = (layout.laid(x) for x in (asked.q_BHND, asked.k_BHND, asked.v_BHND))
-        total_BHND = torch.zeros((), dtype=q.dtype, device=q.device)
+        q, k, v = (layout.laid(x) for x in (asked.q, asked.k, asked.v))
+        if not layout.same:  # means are of pieces
+            k, v = (x.masked_fill(~layout.real[:, None, None], 0.0) for x in (k, v))
+        mixed = list[Tensor]()
         for (size, pieces, summary, blocks), share_H in zip(plan.scales, self.shares().unbind(1), strict=True):
-            X, queries = len(summary), blocks.bias.shape[2]
-            read = []
+            queries = blocks.bias.shape[2]
+            read = list[Tensor]()
             for x in (k, v):
-                x = x.masked_fill(~layout.real[:, None, None], 0.0)
-                mean = x.unflatten(0, (-1, size)).sum(1) / pieces.clamp(min=1)[:, None, None].to(x.dtype)
-                far = mean.index_select(0, summary.flatten()).unflatten(0, (X, -1))
-                read.append(torch.cat([far, x.unflatten(0, (X, queries))], dim=1).transpose(1, 2))
-            out_XHQD = attend_blocks(q.unflatten(0, (X, queries)).transpose(1, 2), *read, blocks.bias)
-            total_BHND = total_BHND + share_H[:, None, None].to(q.dtype) * layout.back(out_XHQD, len(asked.x_BNM))
-        return total_BHND
+                mean = parts(x, 0, size).sum(1) / pieces.clamp(min=1)[:, None, None].to(x.dtype)
+                far = parts(mean.index_select(0, summary.flatten()), 0, summary.shape[1])
+                read.append(torch.cat([far, parts(x, 0, queries)], dim=1).transpose(1, 2))
+            out_XHQD = attend_blocks(parts(q, 0, queries).transpose(1, 2), read[0], read[1], blocks.bias)
+            mixed.append((out_XHQD * share_H[:, None, None].to(q.dtype)).transpose(1, 2).flatten(0, 1))
+        return layout.back(torch.stack(mixed).sum(0) if len(mixed) > 1 else mixed[0], len(asked.x))
 
     def shares(self) -> Tensor:
         """[H,L], of each head 1 together."""
         return self.scale.softmax(-1)
 
     def reads(self, asked: Asked, context: Context, plan: Scales) -> Tensor:
-        """Summaries count as one key each, and what several scales read as often."""
-        return torch.stack([scale.blocks.reads() for scale in plan.scales]).sum(0)
+        """Of the scales, weighed by their shares; a summary counts as one key."""
+        reads_LH = torch.stack([scale.blocks.reads() for scale in plan.scales])
+        return (reads_LH * self.shares().T).sum(0)
 
     def slow(self, asked: Asked, context: Context) -> Tensor:
         def mixed(row: int, head: int, t: int, places: range) -> Tensor:
-            k, v, slope = asked.k_BHND[row, head], asked.v_BHND[row, head], self.slopes[head] if self.slopes else 0.0
+            k, v, slope = asked.k[row, head], asked.v[row, head], self.slopes[head] if self.slopes else 0.0
             total = torch.zeros_like(v[0])
             for size, share in zip(self.settings.scales, self.shares()[head], strict=True):
                 keys, values, less, own = [], [], [], (t - places.start) // size
@@ -116,7 +118,7 @@ class Hierarchical(Pattern):
                         keys.append(k[part].mean(0))
                         values.append(v[part].mean(0))
                         less.append(slope * abs(t - sum(part) / len(part)) - log(len(part)))
-                total = total + share * softmax_over(asked.q_BHND[row, head, t], keys, values, less)
+                total = total + share * softmax_over(asked.q[row, head, t], keys, values, less)
             return total
 
         return each_query(asked, context, mixed)

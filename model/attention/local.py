@@ -23,7 +23,7 @@ class Local(Pattern):
         return window_of(tags(context)[:, None], self.settings.window, context.causal, dtype, self.slopes)
 
     def mix(self, asked: Asked, context: Context, plan: Window) -> Tensor:
-        return attend_window(asked.q_BHND, asked.k_BHND, asked.v_BHND, plan)
+        return attend_window(asked.q, asked.k, asked.v, plan)
 
     def reads(self, asked: Asked, context: Context, plan: Window) -> Tensor:
         return plan.blocks.reads()

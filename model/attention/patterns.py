@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 class Asked(NamedTuple):
     """What a layer hands to its pattern: every head with keys and values of its own, padding zero."""
 
-    x_BNM: Tensor
-    q_BHND: Tensor
-    k_BHND: Tensor
-    v_BHND: Tensor
-    plain_BHND: Tensor
+    x: Tensor
+    """[B,N,M]"""
+    q: Tensor
+    """[B,H,N,D]; so with the others."""
+    k: Tensor
+    v: Tensor
+    plain: Tensor
     """Keys as they are before rotary positions turn them: what a piece is, wherever it stands."""
 
 
@@ -132,14 +134,14 @@ def allowed_pairs(context: Context) -> Tensor:
 
 def each_query(asked: Asked, context: Context, mixed: Callable[[int, int, int, range], Tensor]) -> Tensor:
     """[B,H,N,D] of slow twins. mixed: (row, head, place, places of its sequence that it may read) -> [D]."""
-    B, H, N, D = asked.q_BHND.shape
+    B, H, N, D = asked.q.shape
     out = []
     for row in range(B):
         document = context.document[row].tolist()
         for head in range(H):
             for t in range(N):
                 if document[t] < 0:
-                    out.append(asked.v_BHND.new_zeros(D))
+                    out.append(asked.v.new_zeros(D))
                     continue
                 start = next(p for p in range(t, -1, -1) if p == 0 or document[p - 1] != document[t])
                 end = next(p for p in range(t + 1, N + 1) if p == N or document[p] != document[t])
@@ -156,6 +158,6 @@ def softmax_over(q_D: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], 
 
 def over_places(asked: Asked, slopes: Sequence[float], row: int, head: int, t: int, places: Sequence[int]) -> Tensor:
     """[D]: what query t takes from these places."""
-    keys, values = ([x[row, head, s] for s in places] for x in (asked.k_BHND, asked.v_BHND))
+    keys, values = ([x[row, head, s] for s in places] for x in (asked.k, asked.v))
     less = [abs(t - s) * slopes[head] if slopes else 0.0 for s in places]
-    return softmax_over(asked.q_BHND[row, head, t], keys, values, less)
+    return softmax_over(asked.q[row, head, t], keys, values, less)

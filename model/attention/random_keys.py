@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model.attention.patterns import Asked, Pattern, PatternAttention, each_query, over_places
 from model.context import Context
-from model.kernels.blocks import Aligned, Blocks, aligned, attend_blocks
+from model.kernels.blocks import Aligned, Blocks, aligned, attend_blocks, bias_of, parts
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -58,7 +58,7 @@ class Random(Pattern):
         near_XQQ = near_XQQ | ~real_XQ[:, :, None]  # what fills up a block must see something
         far_XQR = (size > 0)[:, None].expand(-1, block, -1)
         seen = torch.cat([far_XQR, near_XQQ], dim=2)
-        bias = torch.zeros((), dtype=dtype, device=device).masked_fill(~seen, float("-inf"))[:, None]
+        bias = bias_of(seen, dtype)[:, None]
         if self.slopes:
             at = before[:, None] + place
             keys = torch.cat([drawn, at[:, None].expand(-1, self.head_count, -1)], dim=2)
@@ -69,12 +69,12 @@ class Random(Pattern):
     def mix(self, asked: Asked, context: Context, plan: Drawn) -> Tensor:
         layout, (X, H, R) = plan.layout, plan.slot.shape
         index = (plan.slot * H + torch.arange(H, device=plan.slot.device)[:, None]).flatten()
-        q, k, v = (layout.laid(x) for x in (asked.q_BHND, asked.k_BHND, asked.v_BHND))
-        keys, values = (
-            torch.cat([x.flatten(0, 1).index_select(0, index).view(X, H, R, -1), layout.blocks(x)], dim=2)
-            for x in (k, v)
-        )
-        return layout.back(attend_blocks(layout.blocks(q), keys, values, plan.blocks.bias), len(asked.x_BNM))
+        q, k, v = (layout.laid(x) for x in (asked.q, asked.k, asked.v))
+        own_q, own_k, own_v = (parts(x, 0, layout.block).transpose(1, 2) for x in (q, k, v))
+        far_k, far_v = (x.flatten(0, 1).index_select(0, index).view(X, H, R, -1) for x in (k, v))
+        keys, values = torch.cat([far_k, own_k], dim=2), torch.cat([far_v, own_v], dim=2)
+        out_XHQD = attend_blocks(own_q, keys, values, plan.blocks.bias)
+        return layout.back(out_XHQD.transpose(1, 2).flatten(0, 1), len(asked.x))
 
     def reads(self, asked: Asked, context: Context, plan: Drawn) -> Tensor:
         return plan.blocks.reads()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from model.attention.local import tags
 from model.attention.patterns import Asked, Pattern, PatternAttention, each_query, over_places
 from model.context import Context
-from model.kernels.blocks import NOBODY, Window, attend_window, window_of
+from model.kernels.blocks import NOBODY, Window, attend_window, parts, window_of
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -49,9 +49,9 @@ class Strided(Pattern):
         return tuple(made)
 
     def mix(self, asked: Asked, context: Context, plan: tuple[Group, ...]) -> Tensor:
-        N, mixed = asked.x_BNM.shape[1], list[Tensor]()
+        N, mixed = asked.x.shape[1], list[Tensor]()
         for stride, heads, window in plan:
-            q, k, v = (_fold(x[:, heads], stride, 0) for x in (asked.q_BHND, asked.k_BHND, asked.v_BHND))
+            q, k, v = (_fold(x[:, heads], stride, 0) for x in (asked.q, asked.k, asked.v))
             mixed.append(_unfold(attend_window(q, k, v, window), stride)[:, :, :N])
         return torch.cat(mixed, dim=1)
 
@@ -70,11 +70,11 @@ class Strided(Pattern):
 def _fold(x: Tensor, stride: int, fill: int) -> Tensor:
     """[B,H,N,D] to [B*stride,H,C,D]: each line every stride-th place, from one place on."""
     x = functional.pad(x, (0, 0, 0, -x.shape[2] % stride), value=fill)
-    return x.unflatten(2, (-1, stride)).permute(0, 3, 1, 2, 4).flatten(0, 1)
+    return parts(x, 2, stride).permute(0, 3, 1, 2, 4).flatten(0, 1)
 
 
 def _unfold(x: Tensor, stride: int) -> Tensor:
-    return x.unflatten(0, (-1, stride)).permute(0, 2, 3, 1, 4).flatten(2, 3)
+    return parts(x, 0, stride).permute(0, 2, 3, 1, 4).flatten(2, 3)
 
 
 def strided(config: "ModelConfig", layer: int = 0) -> PatternAttention:

@@ -1,6 +1,6 @@
 """The transformer as settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from model.config.checks import at_least_one, nearest
@@ -61,7 +61,7 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
-    patterns: PatternsConfig = PatternsConfig()
+    patterns: PatternsConfig = field(default_factory=PatternsConfig)
     """Of the mechanisms `local`, `strided`, `random`, `clustered`, `hierarchical` and `adaptive`."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Settings of the sparse patterns: `local`, `strided`, `random`, `clustered`, `hierarchical`, and `adaptive` over them."""
+"""Settings of the sparse patterns: `local`, `strided`, `random`, `clustered`, `hierarchical`; `adaptive` mixes them."""
 
 from dataclasses import dataclass
 
