@@ -68,10 +68,10 @@ class Adaptive(Pattern):
         return self._mixed(asked, [part.slow(asked, context) for part in self.parts()])
 
     def _mixed(self, asked: Asked, parts_GBHND: list[Tensor]) -> Tensor:
-        shares = self.shares(asked.x).to(asked.q.dtype)
-        total = torch.zeros((), dtype=asked.q.dtype, device=asked.q.device)
-        for part_BHND, share_BHN in zip(parts_GBHND, shares.unbind(-1), strict=True):
-            total = total + share_BHN[..., None] * part_BHND
+        share_BHN, *shares = self.shares(asked.x).to(parts_GBHND[0].dtype).unbind(-1)
+        total = share_BHN[..., None] * parts_GBHND[0]
+        for part_BHND, share_BHN in zip(parts_GBHND[1:], shares, strict=True):
+            total = torch.addcmul(total, share_BHN[..., None], part_BHND)  # one pass, where * and + are two
         return total
 
 

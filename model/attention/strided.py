@@ -23,7 +23,6 @@ class Group(NamedTuple):
     """Neighbouring heads of one step."""
 
     stride: int
-    heads: slice
     window: Window
 
 
@@ -45,19 +44,20 @@ class Strided(Pattern):
             tag_Z1C = _fold(tag_BN[:, None, :, None], stride, NOBODY)[..., 0]
             slopes = tuple(slope * stride for slope in self.slopes[heads])
             window = window_of(tag_Z1C, self.settings.keys, context.causal, dtype, slopes)
-            made.append(Group(stride, heads, window))
+            made.append(Group(stride, window))
         return tuple(made)
 
     def mix(self, asked: Asked, context: Context, plan: tuple[Group, ...]) -> Tensor:
         N, mixed = asked.x.shape[1], list[Tensor]()
-        for stride, heads, window in plan:
-            q, k, v = (_fold(x[:, heads], stride, 0) for x in (asked.q, asked.k, asked.v))
+        # One split and not a slice a group, whose gradients would each be as large as the whole.
+        groups = zip(*(x.split(self.head_count // len(plan), dim=1) for x in (asked.q, asked.k, asked.v)), strict=True)
+        for (stride, window), given in zip(plan, groups, strict=True):
+            q, k, v = (_fold(x, stride, 0) for x in given)
             mixed.append(_unfold(attend_window(q, k, v, window), stride)[:, :, :N])
         return torch.cat(mixed, dim=1)
 
     def reads(self, asked: Asked, context: Context, plan: tuple[Group, ...]) -> Tensor:
-        read = [group.window.blocks.reads().expand(len(range(self.head_count)[group.heads])) for group in plan]
-        return torch.cat(read)
+        return torch.cat([group.window.blocks.reads().expand(self.head_count // len(plan)) for group in plan])
 
     def slow(self, asked: Asked, context: Context) -> Tensor:
         def mixed(row: int, head: int, t: int, places: range) -> Tensor:
