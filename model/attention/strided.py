@@ -49,8 +49,8 @@ class Strided(Pattern):
 
     def mix(self, asked: Asked, context: Context, plan: tuple[Group, ...]) -> Tensor:
         N, mixed = asked.x.shape[1], list[Tensor]()
-        # One split and not a slice a group, whose gradients would each be as large as the whole.
-        groups = zip(*(x.split(self.head_count // len(plan), dim=1) for x in (asked.q, asked.k, asked.v)), strict=True)
+        # Chunks and not a slice a group, whose gradients would each be as large as the whole.
+        groups = zip(*(x.chunk(len(plan), dim=1) for x in (asked.q, asked.k, asked.v)), strict=True)
         for (stride, window), given in zip(plan, groups, strict=True):
             q, k, v = (_fold(x, stride, 0) for x in given)
             mixed.append(_unfold(attend_window(q, k, v, window), stride)[:, :, :N])
