@@ -2,16 +2,30 @@
 
 A mechanism is a module made from the model's configuration. `forward(x [B,N,M], context) -> [B,N,M]` mixes;
 `prepare(context) -> context` adds what all layers can share (masks), once a batch. One that can go on from piece to
-piece without looking at all that came before is `Streaming` as well. Settings that are a mechanism's own are a frozen
-dataclass in model.config, a field of ModelConfig that bears the mechanism's name: `[model.NAME]` in a recipe.
+piece without looking at all that came before is `Streaming` as well.
+
+Settings that are a mechanism's own are a frozen dataclass in model.config, a field of ModelConfig that bears the
+mechanism's name, or the family's if several mechanisms share them: then their lines of the table name the field
+(`Entry.settings`). It is `[model.FIELD]` in a recipe and plain keywords of `model.layer.attention`; settings that go
+well together may have a name (`Entry.presets`).
+
+A mechanism may offer `info(x [B,N,M], context) -> Info`, what it has to say of a call (model.attention.info), and
+`weights(x [B,N,M], context) -> [B,H,N,N]` if it has weights of pairs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from model.attention.views import ViewsAttention, mix_slow
+from model.attention import patterns, views
+from model.attention.adaptive import AdaptiveAttention
+from model.attention.clustered import clustered
+from model.attention.hierarchical import hierarchical
+from model.attention.local import local
+from model.attention.random_keys import random
+from model.attention.strided import strided
 from model.context import Context
 
 if TYPE_CHECKING:
@@ -46,7 +60,28 @@ class Entry(NamedTuple):
     """(what was made, x_BNM, context) -> [B,N,M]: its slow twin, with the same weights, straight from the formula."""
     orders: tuple[bool, ...] = (True, False)
     """The time orders that it knows: True is causal, False sees ahead. In any other it raises ValueError."""
+    settings: str = ""
+    """The field of ModelConfig that holds its settings; none: the field of its own name, if there is one."""
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """Settings by the name of a preset, for `model.layer.attention(…, preset=…)`."""
 
 
-MECHANISMS: dict[str, Entry] = {"views": Entry(ViewsAttention, mix_slow)}
+def _pattern(make: Callable[["ModelConfig", int], Mechanism], **presets: Mapping[str, Any]) -> Entry:
+    return Entry(make, patterns.mix_slow, settings="patterns", presets=presets)
+
+
+MECHANISMS: dict[str, Entry] = {
+    "views": Entry(views.ViewsAttention, views.mix_slow),
+    "local": _pattern(local),
+    "strided": _pattern(strided),
+    "random": _pattern(random),
+    "clustered": _pattern(clustered),
+    "hierarchical": _pattern(hierarchical),
+    "adaptive": _pattern(
+        AdaptiveAttention,
+        all={"gate": "token"},
+        # Near pieces one by one and the rest summed up: about two fifths of the cost of all five.
+        near={"gate": "token", "patterns": ("local", "hierarchical")},
+    ),
+}
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

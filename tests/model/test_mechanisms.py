@@ -1,6 +1,7 @@
 """Every mechanism of the table against its slow twin and the laws: one that is added is tested by being there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,17 +12,36 @@ from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
 from model.config import ModelConfig
+from model.config.patterns import PatternsConfig
 from model.context import PER_PIECE, Context
 from model.kernels import choose
 from tests.model.toy import VOCABULARY, ToyAnnotator, toy_context, toy_document, with_toy_bonds
 
 DIM = 24
+
+PATTERNS = PatternsConfig(window=6, strides=(1, 3), keys=4, block=5, clusters=3, scales=(2, 6))
+"""So narrow that rows of a few dozen pieces have keys outside."""
+
+
+def of_patterns(**said: object) -> dict[str, ModelConfig]:
+    """Both kinds of positions, shared keys, and keys enough to reach over several blocks of a line."""
+    wide = replace(PATTERNS, window=40, keys=35, strides=(2, 1, 7), clusters=2, **said)  # type: ignore[arg-type]
+    return {
+        "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2, patterns=replace(PATTERNS, **said)),  # type: ignore[arg-type]
+        "wide": ModelConfig(dim=DIM, heads=3, patterns=wide),
+        "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", patterns=replace(PATTERNS, **said)),  # type: ignore[arg-type]
+    }
+
+
 CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
     "rotary": ModelConfig(
         dim=DIM, heads=6, positions="rotary", kv_heads=3,
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}, **{name: of_patterns() for name in ("local", "strided", "random", "clustered", "hierarchical")}, "adaptive": {
+    "by token": of_patterns()["rotary"],
+    "by head": of_patterns(gate="head", patterns=("hierarchical", "local"))["alibi"],
 }}  # fmt: skip
 """What each mechanism is made with, at least one a line of the table."""
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]
