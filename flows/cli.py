@@ -18,6 +18,7 @@ from flows.cli_export import export
 from flows.cli_fit import fit
 from flows.cli_generate import generate
 from flows.cli_lexicon import lexicon
+from flows.cli_quantize import quantize
 from flows.cli_study import study
 from flows.cli_train import train
 from flows.results import write_json
@@ -37,6 +38,7 @@ app.command()(doctor)
 app.command()(leaktest)
 app.command()(certify)
 app.command()(export)
+app.command()(quantize)
 app.command()(generate)
 app.command()(evaluate)
 app.command()(overlap)

@@ -155,7 +155,9 @@ def _padded(told: Context, pieces: int) -> Context:
     from model.reading import EMPTY
 
     more = pieces - told.document.shape[1]
-    wide = {name: functional.pad(getattr(told, name), (0, more), value=EMPTY[name]) for name in PER_PIECE}
+    wide: dict[str, Any] = {
+        name: functional.pad(getattr(told, name), (0, more), value=EMPTY[name]) for name in PER_PIECE
+    }
     bonds = told.bonds and told.bonds._replace(
         begin=functional.pad(told.bonds.begin, (0, more)), end=functional.pad(told.bonds.end, (0, more))
     )
