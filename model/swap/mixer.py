@@ -50,7 +50,7 @@ class Mixer(nn.Module):
                 "does not; choose another one, or other layers"
             )
         mechanism: Any = entry.make(config, layer)
-        if not isinstance(mechanism, Heads):
+        if not isinstance(mechanism, Heads) or type(mechanism).mix is Heads.mix:
             raise ValueError(f"the mechanism {name!r} mixes no given queries and keys; choose one that has heads")
         mechanism.qkv, mechanism.out = Absent(), nn.Identity()  # type: ignore[assignment]
         self.mechanism = mechanism.to(device=place.weight.device, dtype=place.weight.dtype)

@@ -1,6 +1,6 @@
 """There and back: a model whose attention is ours, and the same model as it was."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,10 @@ from model.views import mask_names
 if TYPE_CHECKING:
     from model.reading import Reader
 
+GIVEN = {"layers", "dim", "heads", "kv_heads", "positions", "pattern"}
+"""Settings that the model decides."""
+LONGEST = 4096
+"""Places that a mechanism has to know of beforehand, if it does, where the model does not say."""
 FROM_PLACES = ("dense", "window")
 """Masks that places alone decide."""
 
@@ -59,7 +63,7 @@ def swap_attention(
     report.dropout, report.global_tokens, report.reader = dropout, global_tokens, reader
     configs = _configs(model, picked)
     mixers = [
-        Mixer(mechanism, _settings(mechanism, place.shape, settings), number, place, report)
+        Mixer(mechanism, _settings(mechanism, place.shape, {**settings}, _longest(model)), number, place, report)
         for number, place in zip(numbers, picked, strict=True)
     ]
     biased = any((kind := kind_of(place.module)) and kind.biased for place in picked)
@@ -112,27 +116,27 @@ def _check(model: nn.Module, mechanism: str, dropout: str, position_bias: str, g
             raise ValueError(f"{name} is {value!r}; {nearest(value, known)}")
 
 
-def _settings(mechanism: str, shape: Shape, settings: dict[str, Any]) -> ModelConfig:
+def _settings(mechanism: str, shape: Shape, settings: dict[str, Any], longest: int) -> ModelConfig:
     """The settings of a mechanism that fits. Places are the model's own, so queries and keys are not turned again."""
-    known = {field.name for field in fields(ModelConfig)} - {
-        "layers",
-        "dim",
-        "heads",
-        "kv_heads",
-        "positions",
-        "pattern",
-    }
-    own = getattr(ModelConfig(), mechanism, None)
-    inner = {field.name for field in fields(own)} if is_dataclass(own) else set[str]()
+    entry = MECHANISMS[mechanism]
+    # Mechanisms of a family may share settings, and name some that go well together.
+    field = getattr(entry, "settings", "") or mechanism
+    presets: Mapping[str, Mapping[str, Any]] = getattr(entry, "presets", {})
+    if (preset := settings.pop("preset", None)) is not None:
+        if preset not in presets:
+            raise ValueError(f"{mechanism} has no preset {preset!r}; {nearest(preset, presets) if presets else 'none'}")
+        settings = {**presets[preset], **settings}
+    known = {each.name for each in fields(ModelConfig)} - GIVEN
+    own: Any = getattr(ModelConfig(), field, None)
+    inner = {each.name for each in fields(own)} if is_dataclass(own) else set[str]()
     for name in settings:
         if name not in known | inner:
             raise ValueError(f"{mechanism} has no setting {name!r}; {nearest(name, sorted(known | inner))}")
-    outer = {name: value for name, value in settings.items() if name not in inner}
+    outer: dict[str, Any] = {"context": longest} | {name: each for name, each in settings.items() if name not in inner}
     if "views" in outer:
         outer["views"] = (outer["views"],) if isinstance(outer["views"], str) else tuple(outer["views"])
     if inner & settings.keys():
-        assert not isinstance(own, type)
-        outer[mechanism] = replace(own, **{name: value for name, value in settings.items() if name in inner})
+        outer[field] = replace(own, **{name: each for name, each in settings.items() if name in inner})
     return ModelConfig(
         layers=1,
         dim=shape.heads * shape.width,
@@ -142,6 +146,12 @@ def _settings(mechanism: str, shape: Shape, settings: dict[str, Any]) -> ModelCo
         pattern=(mechanism,),
         **outer,
     )
+
+
+def _longest(model: nn.Module) -> int:
+    """Places that the model has, as far as its configuration says."""
+    config = getattr(model, "config", None)
+    return int(getattr(config, "max_position_embeddings", None) or LONGEST)
 
 
 def _reads_words(mixer: Mixer) -> bool:
