@@ -1,4 +1,4 @@
-"""The headline experiments in small: what they say of a run, what they refuse, and that ratios are of equal precision."""
+"""The headline experiments in small: what they say, what they refuse, and that ratios are of equal precision."""
 
 import json
 from pathlib import Path
@@ -73,8 +73,8 @@ def test_turns_and_ratios() -> None:
 
 
 def test_what_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delitem(MECHANISMS, "local", raising=False)
     with pytest.raises(ValueError, match="mechanisms local, gone cannot"):
-        monkeypatch.delitem(MECHANISMS, "local", raising=False)
         reproduce_asam("cpu", [32], ["local", "gone"])
     with pytest.raises(ValueError, match="did you mean 'cpu'"):
         reproduce_asi("cpi", [32])
