@@ -10,7 +10,7 @@ says of quality it says of trained weights, and nothing here does.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ def reproduce_asi(
     mechanisms: Sequence[str] = MECHANISMS,
     precisions: Sequence[str] = (),
     repeats: int = 0,
-    shape: dict[str, int] | None = None,
+    shape: Mapping[str, Any] | None = None,
     memory: bool = False,
     on_row: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> dict[str, Any]:
@@ -76,10 +76,10 @@ def reproduce_asi(
     }
 
 
-def _config(shape: dict[str, int] | None) -> Any:
+def _config(shape: Mapping[str, Any] | None) -> Any:
     from transformers import LongformerConfig
 
-    return LongformerConfig(**({"vocab_size": 50265, "max_position_embeddings": 4098} | (shape or {})))
+    return LongformerConfig(**{"vocab_size": 50265, "max_position_embeddings": 4098, **(shape or {})})
 
 
 def _length(
@@ -88,7 +88,7 @@ def _length(
     variants: Sequence[tuple[str, str, dict[str, Any]]],
     precisions: Sequence[str],
     repeats: int,
-    shape: dict[str, int] | None,
+    shape: Mapping[str, Any] | None,
     memory: bool,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Times by precision and variant, `own` among them; coverage and memory by variant."""
@@ -98,7 +98,8 @@ def _length(
         torch.manual_seed(0)
         from transformers import LongformerModel
 
-        own = LongformerModel(_config(shape), add_pooling_layer=False).eval().to(device, PRECISIONS[precision])
+        own: Any = LongformerModel(_config(shape), add_pooling_layer=False)
+        own = own.eval().to(device, PRECISIONS[precision])
         ids = torch.randint(5, own.config.vocab_size, (1, length), device=device)
         models: dict[str, nn.Module] = {"own": own}
         reports = {}

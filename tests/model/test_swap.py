@@ -37,6 +37,15 @@ from tests.pipeline.fakes import FakeParser
 VOCABULARY, ROWS, PIECES = 99, 3, 17
 KINDS = ("longformer", "bert", "roberta", "gpt2", "t5", "llama")
 CAUSAL = ("gpt2", "t5", "llama")
+SMALL: dict[str, dict[str, Any]] = {
+    "linear": {"threshold": 8, "dimension": 8, "features": "learned"},
+    "window": {"reach": 5},
+    **{name: {"window": 8, "keys": 4, "block": 4, "clusters": 4} for name in ("local", "strided", "random")},
+    "clustered": {"keys": 4, "clusters": 4},
+    "hierarchical": {"keys": 2, "scales": (4, 16)},
+    "adaptive": {"window": 8, "keys": 2, "block": 4, "clusters": 4, "scales": (4, 16)},
+}
+"""Settings with which rows of a test are long ones."""
 BERT = {
     "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
     "intermediate_size": 37, "max_position_embeddings": 300,
@@ -224,7 +233,7 @@ def test_every_mechanism_mixes_there(name: str, kind: str) -> None:
         with pytest.raises(ValueError, match=name):
             swap_attention(model, name)
         return
-    report = swap_attention(model, name, global_tokens="rows", context=300)
+    report = swap_attention(model, name, global_tokens="rows", context=300, **SMALL.get(name, {}))
     inputs, pieces = inputs_of(kind, padded=False, pieces=160), 160
     inputs["attention_mask"][1, 100:] = 0
     whole = logits(model, inputs)
