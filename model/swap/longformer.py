@@ -11,6 +11,7 @@ from transformers.models.longformer.modeling_longformer import LongformerSelfAtt
 
 from model.swap.masks import Known, check_whole, known_of, met, remember
 from model.swap.mixer import Mixer
+from model.swap.report import NO_WEIGHTS
 
 
 class MixedSelfAttention(LongformerSelfAttention):  # type: ignore[misc, unused-ignore]
@@ -30,7 +31,7 @@ class MixedSelfAttention(LongformerSelfAttention):  # type: ignore[misc, unused-
     ) -> tuple[Tensor]:
         """(out [B,N,M],), as theirs; attention_mask is [B,N]: below 0 at padding, above 0 at global pieces."""
         if output_attentions:
-            raise ValueError("a swapped layer has no weights to show; give output_attentions=False")
+            raise ValueError(NO_WEIGHTS)
         B, N, M = hidden_states.shape
         q, k, v = (
             project(hidden_states).view(B, N, self.num_heads, self.head_dim).transpose(1, 2)

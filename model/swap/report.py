@@ -6,6 +6,7 @@ from torch import nn
 
 from model.context import Context
 
+NO_WEIGHTS = "a swapped layer has no weights to show; give output_attentions=False"
 MINE = "_valency_swap"
 """Where a swapped model keeps its report."""
 
@@ -84,8 +85,12 @@ class Checked:
     def __init__(self, report: Report) -> None:
         self.report = report
 
-    def __call__(self, _module: nn.Module, _args: Any, _out: Any) -> None:
+    def __call__(self, _module: nn.Module, _args: Any, out: Any) -> None:
         self.report.check()
+        # Some models ask their layers for weights and do not tell them so.
+        shown = (getattr(out, name, None) for name in ("attentions", "encoder_attentions", "decoder_attentions"))
+        if any(not each or any(weights is None for weights in each) for each in shown if each is not None):
+            raise ValueError(NO_WEIGHTS)
 
 
 class Reads:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from model.swap.masks import Known, check_whole, known_of, remember
 from model.swap.mixer import Mixer
+from model.swap.report import NO_WEIGHTS
 
 PREFIX = "valency_"
 FALLBACKS = ("sdpa", "eager")
@@ -83,7 +84,7 @@ def _attention(fallback: str) -> Callable[..., Any]:
         if not isinstance(mixer, Mixer):
             return _theirs(fallback, module, query, key, value, attention_mask, told)
         if told.get("output_attentions"):
-            raise ValueError("a swapped layer has no weights to show; give output_attentions=False")
+            raise ValueError(NO_WEIGHTS)
         known = known_of(attention_mask, query.shape[0], key.shape[2], query.device)
         told = {name: told.get(name) for name in ("scaling", "position_bias")} | {"dropout": told.get("dropout") or 0.0}
         return mixer(query, key, value, known, **told), None

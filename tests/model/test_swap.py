@@ -376,6 +376,33 @@ def test_what_cannot_be_kept_is_refused_with_what_can() -> None:
         logits(model, inputs | {"attention_mask": hole})
 
 
+def test_caches_of_fixed_size_and_weights_to_show_are_refused() -> None:
+    model, ids = made("gpt2"), inputs_of("gpt2")["input_ids"]
+    swap_attention(model, "views")
+    with pytest.raises(ValueError, match="no cache of fixed size"):
+        model.generate(input_ids=ids, max_new_tokens=2, do_sample=False, cache_implementation="static")
+    for kind in KINDS:
+        model = made(kind)
+        swap_attention(model, "views")
+        with pytest.raises(ValueError, match="no weights to show"):
+            model(**inputs_of(kind), output_attentions=True)
+
+
+def test_sixteen_bits_by_a_cast_and_by_autocast() -> None:
+    inputs = inputs_of("gpt2")
+    where = inputs["attention_mask"].bool()
+    model = made("gpt2", "sdpa")
+    swap_attention(model, "views", views="window(4)")
+    exact = logits(model, inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (logits(model, inputs).float() - exact)[where].abs().max() < 0.05
+    restore(model)
+    swap_attention(model.to(torch.bfloat16), "views", views="window(4)")
+    assert (logits(model, inputs).float() - exact)[where].abs().max() < 0.05
+    # Moved afterwards, it follows.
+    assert (logits(model.double(), inputs) - exact)[where].abs().max() < 0.05
+
+
 def test_a_swap_that_is_undone_behind_our_back_is_an_error() -> None:
     model, inputs = made("bert"), inputs_of("bert")
     swap_attention(model, "views")
