@@ -36,7 +36,10 @@ def quantize_run(run: Path, to: str, out: Path) -> dict[str, Any]:
             shutil.copyfile(run / name, out / name)
     result = json.loads((run / RESULT).read_text(encoding="utf-8"))
     served = f"{result['served']}; quantized to {to}" if result.get("served", "as trained") != "as trained" else to
-    (out / RESULT).write_text(json.dumps(result | {"served": served}, indent=1) + "\n", encoding="utf-8")
+    # What was measured was measured of the run in float.
+    unknown = {name: dict.fromkeys(result.get(name, {})) for name in ("bits_per_byte", "perplexity")}
+    unknown |= {"accuracy": {}, "bits_per_byte_ema": {}, "best": {}}
+    (out / RESULT).write_text(json.dumps(result | unknown | {"served": served}, indent=1) + "\n", encoding="utf-8")
     return {"run": run.name, "to": to, "bytes": size(model), "bytes_before": before}
 
 

@@ -11,7 +11,7 @@ from flows.evaluate import evaluate_run
 from flows.quantize import compare, quantize_run
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.quantize import CASTS, QUANTIZED, SCALE, TO, quantize
-from model.run import WEIGHTS, load_run
+from model.run import WEIGHTS, load_result, load_run
 from model.train import train
 from model.transformer import Decoder
 from pipeline.errors import Failure
@@ -42,6 +42,10 @@ def test_a_quantized_run_is_a_run_and_costs_less_than_one_percent(run: Path, tmp
     needs(to)
     result = quantize_run(run, to, tmp_path / "out")
     assert result["bytes"] < result["bytes_before"]
+    said = load_result(tmp_path / "out")
+    assert said is not None
+    assert said.served == to
+    assert set(said.perplexity.values()) == {None}  # nobody has measured any yet
     cost = compare(run, tmp_path / "out", "validation", tmp_path, run.parents[1] / "cache")
     assert abs(cost["percent"]) < 1
     again = evaluate_run(tmp_path / "out", "validation", data=tmp_path, cache=run.parents[1] / "cache")
