@@ -21,6 +21,7 @@ from model.attention.heads import computed_in
 from model.attention.views import ViewsAttention, view_bias
 from model.config import ModelConfig
 from model.config.checks import nearest
+from model.config.linear import LINEAR_PRESETS
 from model.context import NO_TAG, PER_PIECE, Context
 from model.masks import MASKS
 from model.reading import Reader, rows_of
@@ -58,13 +59,17 @@ def attention(
     context: int = 4096,
 ) -> "Attention":
     """A layer of attention. dim: M. views: expressions (model.views), shared out among the heads in order; None: those
-    of the preset, or `dense`. kv_heads: heads of keys and values; 0: as many as heads. causal: whether a piece sees
-    earlier ones only. positions: rotary or alibi. context: places that a mechanism may have to know of beforehand.
+    of the preset, or `dense`. preset: one of PRESETS, or for `linear` of LINEAR_PRESETS. kv_heads: heads of keys and
+    values; 0: as many as heads. causal: whether a piece sees earlier ones only. positions: rotary or alibi. context:
+    places that a mechanism may have to know of beforehand.
 
     Errors: ValueError for a setting that does not fit, with what would.
     """
     if mechanism not in MECHANISMS:
         raise ValueError(f"mechanism is {mechanism!r}; {nearest(mechanism, MECHANISMS)}")
+    changes: dict[str, Any] = {}
+    if mechanism == "linear" and preset is not None and preset in LINEAR_PRESETS:
+        changes, preset = {"linear": LINEAR_PRESETS[preset]}, None
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}; {nearest(preset, PRESETS)}")
     if preset is not None and views is not None:
@@ -83,6 +88,7 @@ def attention(
         kv_heads=kv_heads,
         positions=positions,
         context=context,
+        **changes,
     )
     return Attention(config, causal)
 

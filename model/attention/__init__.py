@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from model.attention.bigbird import BigBirdAttention
+from model.attention.dense import DenseAttention, dense_slow
+from model.attention.linear import LinearAttention, linear_slow
+from model.attention.linformer import Linformer, linformer_slow
+from model.attention.performer import performer
 from model.attention.views import ViewsAttention, mix_slow
+from model.attention.window import WindowAttention, sparse_slow
 from model.context import Context
 
 if TYPE_CHECKING:
@@ -48,5 +54,13 @@ class Entry(NamedTuple):
     """The time orders that it knows: True is causal, False sees ahead. In any other it raises ValueError."""
 
 
-MECHANISMS: dict[str, Entry] = {"views": Entry(ViewsAttention, mix_slow)}
+MECHANISMS: dict[str, Entry] = {
+    "views": Entry(ViewsAttention, mix_slow),
+    "linear": Entry(LinearAttention, linear_slow),
+    "dense": Entry(DenseAttention, dense_slow),
+    "window": Entry(WindowAttention, sparse_slow),
+    "bigbird": Entry(BigBirdAttention, sparse_slow),
+    "linformer": Entry(Linformer, linformer_slow, orders=(False,)),
+    "performer": Entry(performer, linear_slow),
+}
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

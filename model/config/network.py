@@ -1,9 +1,14 @@
 """The transformer as settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
+from model.config.bigbird import BigBirdConfig
 from model.config.checks import at_least_one, nearest
+from model.config.linear import LinearConfig
+from model.config.linformer import LinformerConfig
+from model.config.performer import PerformerConfig
+from model.config.window import WindowConfig
 from model.masks import MASKS
 from model.parse import parse
 from model.views import View, mask_names
@@ -60,6 +65,11 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+    linear: LinearConfig = field(default_factory=LinearConfig)
+    performer: PerformerConfig = field(default_factory=PerformerConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    bigbird: BigBirdConfig = field(default_factory=BigBirdConfig)
+    linformer: LinformerConfig = field(default_factory=LinformerConfig)
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class
