@@ -101,18 +101,15 @@ class LinearAttention(Heads):
             mixed_BHND = torch.zeros_like(q_BHND)
         else:
             mixed_BHND = self._linear(q_BHND, k_BGND, v_BGND, parts.chunks, context)
-        if not parts.exact:
-            return mixed_BHND
-        B, H, N, D = q_BHND.shape
-        line_PHD = mixed_BHND.transpose(1, 2).reshape(B * N, H, D)
+        H = q_BHND.shape[1]
         for some in parts.exact:
             q, k, v = (some.taken(x) for x in (q_BHND, k_BGND, v_BGND))
             k, v = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k, v))
             # What fills up a short sequence comes after it: causal order alone keeps it out.
             mask = None if context.causal else some.valid()[:, None, None]
             out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=context.causal)
-            line_PHD = some.put(out, line_PHD)
-        return line_PHD.view(B, N, H, D).transpose(1, 2)
+            mixed_BHND = some.put(out, mixed_BHND)
+        return mixed_BHND
 
     def _linear(self, q: Tensor, k: Tensor, v: Tensor, chunks: Chunks, context: Context) -> Tensor:
         exact = torch.promote_types(q.dtype, torch.float32)

@@ -48,9 +48,8 @@ class Linformer(Heads):
 
     def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
         """[B,H,N,D], of a prepared context."""
-        B, H, N, D = q_BHND.shape
+        H, mixed_BHND = q_BHND.shape[1], torch.zeros_like(q_BHND)
         some: Batch
-        line_PHD = torch.zeros_like(q_BHND).transpose(1, 2).reshape(B * N, H, D)
         for some in context.plans[LOOK]:
             L = some.place.shape[1]
             if self.length < L:
@@ -62,8 +61,8 @@ class Linformer(Heads):
             k, v = (some.taken(x).masked_fill(~valid, 0.0) for x in (k_BGND, v_BGND))
             k, v = self.project_keys[:, :L].to(k) @ k, self.project_values[:, :L].to(v) @ v
             k, v = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k, v))
-            line_PHD = some.put(functional.scaled_dot_product_attention(some.taken(q_BHND), k, v), line_PHD)
-        return line_PHD.view(B, N, H, D).transpose(1, 2)
+            mixed_BHND = some.put(functional.scaled_dot_product_attention(some.taken(q_BHND), k, v), mixed_BHND)
+        return mixed_BHND
 
 
 def linformer_slow(layer: Linformer, x_BNM: Tensor, context: Context) -> Tensor:

@@ -25,15 +25,15 @@ class Batch(NamedTuple):
 
     def taken(self, x_BHND: Tensor) -> Tensor:
         """[S,H,L,D] of a tensor over all pieces."""
-        S, L = self.place.shape
-        B, H, N, D = x_BHND.shape
-        x = x_BHND.transpose(1, 2).reshape(B * N, H, D).index_select(0, self.place.flatten())
-        return x.view(S, L, H, D).transpose(1, 2)
+        N = x_BHND.shape[2]
+        # By row and place, not along a line: that would be a copy of the whole, where few pieces may be wanted.
+        return x_BHND.transpose(1, 2)[self.place // N, self.place % N].transpose(1, 2)
 
-    def put(self, x_SHLD: Tensor, line_PHD: Tensor) -> Tensor:
-        """[B*N,H,D]: the line with these pieces in it."""
-        x = x_SHLD.transpose(1, 2).flatten(0, 1).index_select(0, self.slot)
-        return line_PHD.index_copy(0, self.line, x.to(line_PHD.dtype))
+    def put(self, x_SHLD: Tensor, x_BHND: Tensor) -> Tensor:
+        """[B,H,N,D]: all pieces with these in their places."""
+        N = x_BHND.shape[2]
+        x = x_SHLD.transpose(1, 2).flatten(0, 1).index_select(0, self.slot).to(x_BHND.dtype)
+        return x_BHND.transpose(1, 2).index_put((self.line // N, self.line % N), x).transpose(1, 2)
 
     def valid(self) -> Tensor:
         """bool [S,L]: which are no repeats."""
