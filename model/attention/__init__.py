@@ -14,6 +14,7 @@ A mechanism may offer `info(x [B,N,M], context) -> Info`, what it has to say of 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -21,11 +22,18 @@ from torch import Tensor
 
 from model.attention import patterns, views
 from model.attention.adaptive import AdaptiveAttention
+from model.attention.bigbird import BigBirdAttention
 from model.attention.clustered import clustered
+from model.attention.dense import DenseAttention, dense_slow
 from model.attention.hierarchical import hierarchical
+from model.attention.linear import LinearAttention, linear_slow
+from model.attention.linformer import Linformer, linformer_slow
 from model.attention.local import local
+from model.attention.performer import performer
 from model.attention.random_keys import random
 from model.attention.strided import strided
+from model.attention.window import WindowAttention, sparse_slow
+from model.config.linear import LINEAR_PRESETS
 from model.context import Context
 
 if TYPE_CHECKING:
@@ -83,5 +91,13 @@ MECHANISMS: dict[str, Entry] = {
         # Near pieces one by one and the rest summed up: about two fifths of the cost of all five.
         near={"gate": "token", "patterns": ("local", "hierarchical")},
     ),
+    "linear": Entry(
+        LinearAttention, linear_slow, presets={name: asdict(said) for name, said in LINEAR_PRESETS.items()}
+    ),
+    "dense": Entry(DenseAttention, dense_slow),
+    "window": Entry(WindowAttention, sparse_slow),
+    "bigbird": Entry(BigBirdAttention, sparse_slow),
+    "linformer": Entry(Linformer, linformer_slow, orders=(False,)),
+    "performer": Entry(performer, linear_slow),
 }
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

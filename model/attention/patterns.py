@@ -105,6 +105,14 @@ class PatternAttention(Heads):
             k, v, plain = (x.repeat_interleave(each, dim=1) for x in (k, v, plain))
         return Asked(x_BNM, q, k, v, plain)
 
+    def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
+        """[B,H,N,D], of a prepared context. What is routed or gated by x elsewhere reads keys and queries as they are:
+        a model of somebody else's gives no more (model.swap)."""
+        each = self.query_heads // self.key_heads
+        k, v = (x.repeat_interleave(each, dim=1) if each > 1 else x for x in (k_BGND, v_BGND))
+        mixed: Tensor = self.pattern(Asked(q_BHND.transpose(1, 2).flatten(2), q_BHND, k, v, k), context)
+        return mixed
+
     def back(self, mixed_BHND: Tensor, context: Context) -> Tensor:
         mixed_BNM = mixed_BHND.transpose(1, 2).flatten(2).masked_fill(~context.valid()[:, :, None], 0.0)
         out_BNM: Tensor = self.out(mixed_BNM)

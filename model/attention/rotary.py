@@ -32,6 +32,14 @@ def turn_of(places: int, width: int, device: torch.device, dtype: torch.dtype) -
     return Turn(angle_NF.cos().to(dtype), angle_NF.sin().to(dtype))
 
 
+def turn_at(place: Tensor, width: int, dtype: torch.dtype) -> Turn:
+    """The same for places of any shape: [*place,D/2]."""
+    exact = torch.promote_types(dtype, torch.float32)
+    rate_F = BASE ** -torch.arange(0, width, 2, device=place.device, dtype=exact).div(width)
+    angle = place[..., None].to(exact) * rate_F
+    return Turn(angle.cos().to(dtype), angle.sin().to(dtype))
+
+
 def rotate(x_BHND: Tensor, turn: Turn) -> Tensor:
     """Turn each pair of entries (i, i + D/2) of the piece at each place."""
     one_BHNF, other_BHNF = x_BHND.chunk(2, dim=-1)

@@ -3,8 +3,13 @@
 from dataclasses import dataclass, field
 from math import inf
 
+from model.config.bigbird import BigBirdConfig
 from model.config.checks import at_least_one, nearest
+from model.config.linear import LinearConfig
+from model.config.linformer import LinformerConfig
 from model.config.patterns import PatternsConfig
+from model.config.performer import PerformerConfig
+from model.config.window import WindowConfig
 from model.masks import MASKS
 from model.parse import parse
 from model.views import View, mask_names
@@ -63,6 +68,11 @@ class ModelConfig:
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
     patterns: PatternsConfig = field(default_factory=PatternsConfig)
     """Of the mechanisms `local`, `strided`, `random`, `clustered`, `hierarchical` and `adaptive`."""
+    linear: LinearConfig = field(default_factory=LinearConfig)
+    performer: PerformerConfig = field(default_factory=PerformerConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    bigbird: BigBirdConfig = field(default_factory=BigBirdConfig)
+    linformer: LinformerConfig = field(default_factory=LinformerConfig)
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class

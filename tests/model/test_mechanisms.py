@@ -12,7 +12,12 @@ from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
 from model.config import ModelConfig
+from model.config.bigbird import BigBirdConfig
+from model.config.linear import LinearConfig
+from model.config.linformer import LinformerConfig
 from model.config.patterns import PatternsConfig
+from model.config.performer import PerformerConfig
+from model.config.window import WindowConfig
 from model.context import PER_PIECE, Context
 from model.kernels import choose
 from tests.model.toy import VOCABULARY, ToyAnnotator, toy_context, toy_document, with_toy_bonds
@@ -42,6 +47,30 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
 }, **{name: of_patterns() for name in ("local", "strided", "random", "clustered", "hierarchical")}, "adaptive": {
     "by token": of_patterns()["rotary"],
     "by head": of_patterns(gate="head", patterns=("hierarchical", "local"))["alibi"],
+}, "linear": {
+    features: ModelConfig(
+        dim=DIM, heads=4, kv_heads=kv_heads, positions=positions,
+        linear=LinearConfig(features=features, dimension=dimension, threshold=threshold, chunk=chunk),
+    )
+    # Odd chunks, thresholds below and above a chunk, features fewer, as many and more than a head is wide.
+    for features, dimension, threshold, chunk, kv_heads, positions in (
+        ("elu", 6, 8, 7, 2, "rotary"), ("relu2", 9, 3, 16, 4, "learned"),
+        ("favor", 4, 11, 5, 2, "rotary"), ("learned", 8, 0, 8, 1, "rotary"),
+    )
+}, "performer": {"few": ModelConfig(dim=DIM, heads=2, performer=PerformerConfig(chunk=8))}, "dense": {
+    "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2),
+    "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi"),
+}, "window": {
+    "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2, window=WindowConfig(reach=5)),
+    "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", window=WindowConfig(reach=40)),
+}, "bigbird": {
+    "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2, bigbird=BigBirdConfig(block=4, reach=3, first=2, random=2)),
+    "alibi": ModelConfig(
+        dim=DIM, heads=2, positions="alibi", bigbird=BigBirdConfig(block=3, reach=2, first=0, random=1)
+    ),
+}, "linformer": {
+    "few": ModelConfig(dim=DIM, heads=4, kv_heads=2, linformer=LinformerConfig(slots=5, length=70)),
+    "by context": ModelConfig(dim=DIM, heads=2, positions="learned", context=80, linformer=LinformerConfig(slots=3)),
 }}  # fmt: skip
 """What each mechanism is made with, at least one a line of the table."""
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]
