@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from model.attention.latent import LatentAttention, latent_slow
 from model.attention.state_space import StateSpace, state_space_slow
 from model.attention.views import ViewsAttention, mix_slow
 from model.context import Context
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
 
 MECHANISMS: dict[str, Entry] = {
     "views": Entry(ViewsAttention, mix_slow),
+    "latent": Entry(LatentAttention, latent_slow),
     "state_space": Entry(StateSpace, state_space_slow),
 }
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

@@ -11,6 +11,7 @@ from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
 from model.config import ModelConfig
+from model.config.latent import LatentConfig
 from model.config.state_space import StateSpaceConfig
 from model.context import PER_PIECE, Context
 from model.kernels import choose
@@ -23,6 +24,9 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}, "latent": {
+    "as in the paper": ModelConfig(dim=DIM, heads=3, latent=LatentConfig(query_rank=7)),
+    "groups": ModelConfig(dim=DIM, heads=4, kv_heads=2, latent=LatentConfig(rank=5, rotary=4)),
 }, "state_space": {
     "groups": ModelConfig(dim=DIM, heads=4, state_space=StateSpaceConfig(state=5, groups=2, chunk=16)),
     "one chunk of chunks more": ModelConfig(dim=DIM, heads=2, state_space=StateSpaceConfig(state=3, taps=1, chunk=2)),
