@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import inf
 
 from model.config.checks import at_least_one, nearest
+from model.config.hash import HashConfig
 from model.config.latent import LatentConfig
 from model.config.state_space import StateSpaceConfig
 from model.masks import MASKS
@@ -62,6 +63,8 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+    hash: HashConfig = HashConfig()
+    """Of layers whose mechanism is `hash`."""
     latent: LatentConfig = LatentConfig()
     """Of layers whose mechanism is `latent`."""
     state_space: StateSpaceConfig = StateSpaceConfig()

@@ -11,6 +11,7 @@ from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
 from model.config import ModelConfig
+from model.config.hash import HashConfig
 from model.config.latent import LatentConfig
 from model.config.state_space import StateSpaceConfig
 from model.context import PER_PIECE, Context
@@ -24,6 +25,10 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}, "hash": {
+    "rounds": ModelConfig(dim=DIM, heads=4, kv_heads=2, hash=HashConfig(buckets=4, keys=3, local=2)),
+    "dissimilar": ModelConfig(dim=DIM, heads=2, positions="learned",
+                              hash=HashConfig(rounds=1, dissimilar=1, buckets=2, keys=5, local=1)),
 }, "latent": {
     "as in the paper": ModelConfig(dim=DIM, heads=3, latent=LatentConfig(query_rank=7)),
     "groups": ModelConfig(dim=DIM, heads=4, kv_heads=2, latent=LatentConfig(rank=5, rotary=4)),
