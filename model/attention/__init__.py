@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from model.attention.compressed import CompressedAttention, compressed_slow
 from model.attention.hash import HashAttention, hash_slow
 from model.attention.latent import LatentAttention, latent_slow
 from model.attention.state_space import StateSpace, state_space_slow
@@ -54,6 +55,7 @@ class Entry(NamedTuple):
 MECHANISMS: dict[str, Entry] = {
     "views": Entry(ViewsAttention, mix_slow),
     "hash": Entry(HashAttention, hash_slow),
+    "compressed": Entry(CompressedAttention, compressed_slow),
     "latent": Entry(LatentAttention, latent_slow),
     "state_space": Entry(StateSpace, state_space_slow),
 }

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.attention.heads import Heads, computed_in
+from model.attention.near import Near, with_near
 from model.attention.rotary import rotate, turn_of
 from model.context import Context
 from model.kernels.runs import Runs, attend_runs, join, runs_of
@@ -69,34 +70,26 @@ class HashAttention(Heads):
         self.keys, self.local, self.balance = said.keys, said.local, said.balance
         self.rotations = nn.Parameter(torch.randn(self.key_heads, self.rounds, self.width, self.buckets // 2))
         self.unlike = nn.Parameter(torch.zeros(config.heads)) if self.dissimilar else None
-        self.near = f"hash: the latest {self.local}"
-        """Name under which a context keeps the runs of near keys, for all layers alike."""
         self.last: tuple[Tensor, ...] = ()
         """Of the last forward pass in training, for `auxiliary`."""
 
     def prepare(self, context: Context) -> Context:
-        """The context with where sequences start, and the near keys of each query."""
-        if self.near in context.plans:
-            return context
-        start_BN = context.sequence_start()
-        N = start_BN.shape[1]
-        place_BN = torch.arange(N, device=start_BN.device).expand_as(start_BN)
-        high_BN = place_BN + 1 if context.causal else torch.minimum(place_BN + self.local, _end(context))
-        low_BN = torch.maximum(start_BN, place_BN - self.local + 1)
-        each = self.query_heads // self.key_heads
-        lanes = (_lanes(part, self.key_heads, each) for part in (place_BN + 1, low_BN, high_BN))
-        runs = runs_of(*lanes, keys=N, block=self.local, both=not context.causal)
-        return context._replace(plans={**context.plans, self.near: (start_BN, runs)})
+        """The context with the near keys of each query."""
+        return self.near(context)[0]
+
+    def near(self, context: Context) -> tuple[Context, Near]:
+        return with_near(context, self.local, self.key_heads, self.query_heads // self.key_heads)
 
     def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
-        context = self.prepare(context)
+        context, near = self.near(context)
         q_BHND, k_BGND, v_BGND, asked, offered = self.inputs_hashed(x_BNM, context)
-        start_BN, near = context.plans[self.near]
         (B, H, N, D), G = q_BHND.shape, self.key_heads
         q, k, v = q_BHND.reshape(B * G, -1, D), k_BGND.flatten(0, 1), v_BGND.flatten(0, 1)
-        parts = [attend_runs(q, k, v, None, near)]
+        parts = [attend_runs(q, k, v, None, near.runs)]
         for number in range(self.rounds):
-            order_LN, runs = self.runs(offered.bucket[:, :, number], asked.bucket[:, :, :, number], start_BN, context)
+            order_LN, runs = self.runs(
+                offered.bucket[:, :, number], asked.bucket[:, :, :, number], near.start_BN, context
+            )
             listed = (order_LN + torch.arange(B * G, device=q.device)[:, None] * N).flatten()
             in_order = [each.flatten(0, 1).index_select(0, listed).view_as(each) for each in (k, v)]
             chance_LN = offered.chance[:, :, number].reshape(-1).index_select(0, listed).view(B * G, N)
@@ -186,9 +179,8 @@ class HashAttention(Heads):
     def info(self, x_BNM: Tensor, context: Context) -> Loads:
         """How full this layer's buckets are in a batch; padding is not counted."""
         with torch.no_grad():
-            context = self.prepare(context)
             *_, asked, offered = self.inputs_hashed(x_BNM, context)
-            valid, start_BN = context.valid(), context.plans[self.near][0]
+            valid, start_BN = context.valid(), self.near(context)[1].start_BN
             read = []
             for number in range(self.rounds):
                 keys, queries = offered.bucket[:, :, number], asked.bucket[:, :, :, number]
@@ -202,17 +194,6 @@ class HashAttention(Heads):
         part = counts[0] / counts[0].sum(-1, keepdim=True).clamp(min=1)
         evenness = torch.special.entr(part).sum(-1) / torch.tensor(float(self.buckets)).log()
         return Loads(keys=counts[0], queries=counts[1], read=torch.stack(read), evenness=evenness)
-
-
-def _lanes(x_BN: Tensor, groups: int, each: int) -> Tensor:
-    """[B*G,E*N]"""
-    return x_BN[:, None, None].expand(-1, groups, each, -1).reshape(len(x_BN) * groups, -1)
-
-
-def _end(context: Context) -> Tensor:
-    """int64 [B,N]: place after the last piece of the piece's sequence."""
-    back = context._replace(document=context.document.flip(1)).sequence_start().flip(1)
-    return context.document.shape[1] - back
 
 
 def hash_slow(layer: HashAttention, x_BNM: Tensor, context: Context) -> Tensor:

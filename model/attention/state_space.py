@@ -117,9 +117,7 @@ class StateSpace(nn.Module):
         said: Tensor = self.out(self.norm(y * functional.silu(gate)))
         return said
 
-    def read(
-        self, u_BNU: Tensor, step_BNH: Tensor, start_BN: Tensor, at: int, before: Memory
-    ) -> tuple[Tensor, Memory]:
+    def read(self, u_BNU: Tensor, step_BNH: Tensor, start_BN: Tensor, at: int, before: Memory) -> tuple[Tensor, Memory]:
         """[B,N,H*P]: one scan, from left to right, of pieces from place `at` on; and what is kept after it."""
         seen_BNU = torch.cat([before.recent_BTU.to(u_BNU.dtype), u_BNU], dim=1)
         x_BNHP, b_BNGS, c_BNGS = self.split(self.filtered(seen_BNU, start_BN, at))
@@ -139,7 +137,9 @@ class StateSpace(nn.Module):
             return y_BNHP.flatten(2), before
         timed_BNHP = x_BNHP * step_BNH[..., None].to(x_BNHP.dtype)
         y_BNHP, carried = scan(timed_BNHP, decay_BNH, b_BNGS, c_BNGS, start_BN, self.chunk, before.carried)
-        return torch.addcmul(y_BNHP, x_BNHP, self.skip[:, None].to(x_BNHP.dtype)).flatten(2), Memory(recent_BTU, carried)
+        return torch.addcmul(y_BNHP, x_BNHP, self.skip[:, None].to(x_BNHP.dtype)).flatten(2), Memory(
+            recent_BTU, carried
+        )
 
     def filtered(self, seen_BNU: Tensor, start_BN: Tensor, at: int) -> Tensor:
         """The filter over the pieces from place `at` on, which looks at none before their sequence. seen: those pieces,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import inf
 
 from model.config.checks import at_least_one, nearest
+from model.config.compressed import CompressedConfig
 from model.config.hash import HashConfig
 from model.config.latent import LatentConfig
 from model.config.state_space import StateSpaceConfig
@@ -63,6 +64,8 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+    compressed: CompressedConfig = CompressedConfig()
+    """Of layers whose mechanism is `compressed`."""
     hash: HashConfig = HashConfig()
     """Of layers whose mechanism is `hash`."""
     latent: LatentConfig = LatentConfig()

@@ -78,7 +78,9 @@ def runs_of(rank_LQ: Tensor, low_LQ: Tensor, high_LQ: Tensor, *, keys: int, bloc
     return Runs(block, span, slot_X, first_T, column_T, low_TC, high_TC)
 
 
-def attend_runs(q_LQD: Tensor, k_LSD: Tensor, v_LSD: Tensor, bias_LS: Tensor | None, runs: Runs) -> tuple[Tensor, Tensor]:
+def attend_runs(
+    q_LQD: Tensor, k_LSD: Tensor, v_LSD: Tensor, bias_LS: Tensor | None, runs: Runs
+) -> tuple[Tensor, Tensor]:
     """([L,Q,D], [L,Q]): each query's softmax attention to its run, and the logarithm of the sum of its exponentials in
     at least 32 bits, by which parts are joined (`join`); zeros and -inf where a run is empty. bias: added to the scores
     of a key. On a CPU 16-bit types are computed in 32."""
@@ -87,7 +89,8 @@ def attend_runs(q_LQD: Tensor, k_LSD: Tensor, v_LSD: Tensor, bias_LS: Tensor | N
         q_LQD, k_LSD, v_LSD = (each.to(exact) for each in (q_LQD, k_LSD, v_LSD))
     if bias_LS is None:
         bias_LS = torch.zeros(k_LSD.shape[:2], dtype=exact, device=k_LSD.device)
-    mixed, total = _Attend.apply(q_LQD, k_LSD.to(q_LQD.dtype), v_LSD.to(q_LQD.dtype), bias_LS.to(exact), runs)
+    with torch.autocast(q_LQD.device.type, enabled=False):  # or forward and backward would compute in two types
+        mixed, total = _Attend.apply(q_LQD, k_LSD.to(q_LQD.dtype), v_LSD.to(q_LQD.dtype), bias_LS.to(exact), runs)
     return mixed, total
 
 
@@ -140,7 +143,9 @@ class _Attend(torch.autograd.Function):
             weight = _scores(q_TCD, keys, biases, runs, part).sub_(total_TC1[part]).exp_()
             up = up_TCD[part]
             _add(d_values, torch.bmm(weight.to(up.dtype).transpose(1, 2), up), runs, part)
-            d_score = torch.bmm(up, _taken(values, runs, part).transpose(1, 2)).to(exact).sub_(less_TC1[part]).mul_(weight)
+            d_score = (
+                torch.bmm(up, _taken(values, runs, part).transpose(1, 2)).to(exact).sub_(less_TC1[part]).mul_(weight)
+            )
             _add(d_biases, d_score.sum(1)[..., None], runs, part)
             d_score = d_score.mul_(scale).to(up.dtype)
             d_q[part] = torch.bmm(d_score, _taken(keys, runs, part))

@@ -11,6 +11,7 @@ from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
 from model.config import ModelConfig
+from model.config.compressed import CompressedConfig
 from model.config.hash import HashConfig
 from model.config.latent import LatentConfig
 from model.config.state_space import StateSpaceConfig
@@ -25,6 +26,10 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}, "compressed": {
+    "three ratios": ModelConfig(dim=DIM, heads=6, kv_heads=3, compressed=CompressedConfig(window=4, reach=3)),
+    "wide blocks": ModelConfig(dim=DIM, heads=2, positions="learned",
+                               compressed=CompressedConfig(ratios=(7,), window=9, reach=2)),
 }, "hash": {
     "rounds": ModelConfig(dim=DIM, heads=4, kv_heads=2, hash=HashConfig(buckets=4, keys=3, local=2)),
     "dissimilar": ModelConfig(dim=DIM, heads=2, positions="learned",
