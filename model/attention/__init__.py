@@ -41,6 +41,15 @@ class Streaming(Protocol):
         ...
 
 
+class Auxiliary(Protocol):
+    """A mechanism that asks for a loss of its own."""
+
+    def auxiliary(self) -> Tensor:
+        """Added to the loss in training: of no dimension, of the last forward pass, its weight already in it; 0 where
+        there was no such pass."""
+        ...
+
+
 class Entry(NamedTuple):
     """A line of the table."""
 

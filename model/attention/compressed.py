@@ -4,22 +4,22 @@
     what a query reads     the latest pieces, and of the blocks that begin before these, the latest `reach`;
                            one softmax over both, a summary of r pieces counted r times
 
-with u and w learnt a head (pooling by Yuan et al. 2025 is an MLP; mean pooling is u = w = 0). Keys are pooled as they are
-and turned by the place of the block's last piece.
+with u and w learnt a head (pooling by Yuan et al. 2025 is an MLP; mean pooling is u = w = 0). Keys are pooled as they
+are and turned by the place of the block's last piece.
 
 A block that holds a piece after the query has no summary for it. Blocks are counted from the sequence's own beginning,
 the window is no narrower than a block, and so a block that begins before the window has ended by the query: neither a
 gap nor the future. (Summaries of the block that the query stands in have leaked the future in published code.) Pieces
 of a last, unfinished block are seen through windows alone. Where a model sees ahead, windows and blocks lie on both
-sides. `views` say nothing here. O(N) time and memory. Letters: B rows, N pieces, M width of the model, H heads, G groups
-of heads, E heads of a group, D width of a head, J blocks of a row, R pieces of a block.
+sides. `views` say nothing here. O(N) time and memory. Letters: B rows, N pieces, M width of the model, H heads, G
+groups of heads, E heads of a group, D width of a head, J blocks of a row, R pieces of a block.
 """
 
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, unflatten
 
 from model.attention.heads import Heads, computed_in
 from model.attention.near import Near, lanes, with_near
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Blocks(NamedTuple):
     """Of one ratio, in a batch."""
 
-    last_BJ: Tensor
-    """int64: place of each block's last piece, in their order; where a row has fewer, any place."""
+    last: Tensor
+    """int64 [B,J]: place of each block's last piece, in their order; where a row has fewer, any place."""
     before: Runs
     """Lanes [B*heads at the ratio], queries [N]."""
     after: Runs | None
@@ -58,12 +58,15 @@ class CompressedAttention(Heads):
 
     def prepare(self, context: Context) -> Context:
         """The context with the pieces and blocks that each query reads."""
-        context, near = with_near(context, self.window, self.key_heads, self.query_heads // self.key_heads)
+        context, near = self.near(context)
         for ratio in dict.fromkeys(self.ratios):
             if self.name(ratio) not in context.plans:
                 blocks = blocks_of(near, ratio, self.window, self.reach, self.ratios.count(ratio))
                 context = context._replace(plans={**context.plans, self.name(ratio): blocks})
         return context
+
+    def near(self, context: Context) -> tuple[Context, Near]:
+        return with_near(context, self.window, self.key_heads, self.query_heads // self.key_heads)
 
     def name(self, ratio: int) -> str:
         """Under which a context keeps the blocks."""
@@ -72,9 +75,7 @@ class CompressedAttention(Heads):
     def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
-        context, near = with_near(
-            self.prepare(context), self.window, self.key_heads, self.query_heads // self.key_heads
-        )
+        context, near = self.near(self.prepare(context))
         q_BHND, k_BGND, v_BGND = self.heads(x_BNM, None)
         (B, H, N, D), turn = q_BHND.shape, None
         turned_BGND = k_BGND
@@ -88,7 +89,7 @@ class CompressedAttention(Heads):
         for ratio in dict.fromkeys(self.ratios):
             heads = [head for head, its in enumerate(self.ratios) if its == ratio]
             blocks: Blocks = context.plans[self.name(ratio)]
-            keys = self.summaries(k_BGND, v_BGND, heads, blocks.last_BJ, turn)
+            keys = self.summaries(k_BGND, v_BGND, heads, blocks.last, turn)
             some = slice(heads[0], heads[-1] + 1)
             q = q_BHND[:, some].flatten(0, 1)
             parts = [(window[:, some].flatten(0, 1), window_total[:, some].flatten(0, 1))]
@@ -109,7 +110,7 @@ class CompressedAttention(Heads):
         place_BJR = last_BJ[..., None] + torch.arange(1 - ratio, 1, device=last_BJ.device)
         index = place_BJR.clamp(min=0).view(B, 1, -1, 1).expand(-1, len(heads), -1, k_BGND.shape[-1])
         k, v = (
-            torch.stack([x_BGND[:, head // each] for head in heads], dim=1).gather(2, index).unflatten(2, (J, ratio))
+            unflatten(torch.stack([x_BGND[:, head // each] for head in heads], dim=1).gather(2, index), 2, (J, ratio))
             for x_BGND in (k_BGND, v_BGND)
         )  # [B,heads,J,R,D]
         some = slice(heads[0], heads[-1] + 1)
@@ -128,7 +129,7 @@ class CompressedAttention(Heads):
 
 def blocks_of(near: Near, ratio: int, window: int, reach: int, heads: int) -> Blocks:
     """The finished blocks of a batch, and which of them each query reads."""
-    start_BN, (B, N) = near.start_BN, near.start_BN.shape
+    start_BN, (B, N) = near.start, near.start.shape
     place_N = torch.arange(N, device=start_BN.device)
     own_BN = place_N - start_BN
     ends_BN = (own_BN + 1) % ratio == 0
@@ -142,9 +143,9 @@ def blocks_of(near: Near, ratio: int, window: int, reach: int, heads: int) -> Bl
     low_BN = torch.maximum(first_BN, rank_BN - reach)
     lane = [lanes(each, heads, 1) for each in (rank_BN, low_BN, rank_BN)]
     before = runs_of(*lane, keys=J, block=reach)
-    if near.end_BN is None:
+    if near.end is None:
         return Blocks(last_BJ, before, None)
-    total_BN = first_BN + (near.end_BN - start_BN) // ratio
+    total_BN = first_BN + (near.end - start_BN) // ratio
     rank_BN = torch.minimum(first_BN + (own_BN + window) // ratio, total_BN)
     high_BN = torch.minimum(rank_BN + reach, total_BN)
     lane = [lanes(each, heads, 1) for each in (rank_BN, rank_BN, high_BN)]

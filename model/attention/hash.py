@@ -6,23 +6,23 @@ after Reformer (Kitaev et al. 2020; the hash of Andoni et al. 2015), with querie
 seeks and what a key offers need not be one vector. In each round a query reads the latest K keys of its bucket, in
 exact attention, and once the latest pieces before it, whatever their bucket. All that it reads is under one softmax:
 
-    weight of key s ~ sum over rounds that found s of p_b(q) p_b(k_s) exp(q'k_s / sqrt(D)) + exp(q'k_s / sqrt(D)) if near
+    weight of key s ~ (1 if s is near + sum over rounds that found s of p_b(q) p_b(k_s)) * exp(q'k_s / sqrt(D))
 
-so that a key found twice counts twice, and by the probabilities the loss moves R, too. A dissimilar round looks into the
-bucket opposite, b(-q), and scores by -q'k; a learned number a head says what it is worth.
+so that a key found twice counts twice, and by the probabilities the loss moves R, too. A dissimilar round looks into
+the bucket opposite, b(-q), and scores by -q'k; a learned number a head says what it is worth.
 
 The keys of a query are a function of the pieces up to it: the order of a bucket is time, and its latest K are those,
-whatever comes after. (A capacity a bucket, or sorted chunks over the whole row, would let later pieces push earlier ones
-out.) Keys are hashed as they are, and scored turned by their places. `views` say nothing here. O(N) time and memory.
-Letters: B rows, N pieces, M width of the model, H heads, G groups of heads, E heads of a group, D width of a head, R
-rounds, U half the buckets, K keys of a round.
+whatever comes after. (A capacity a bucket, or sorted chunks over the whole row, would let later pieces push earlier
+ones out.) Keys are hashed as they are, and scored turned by their places. `views` say nothing here. O(N) time and
+memory. Letters: B rows, N pieces, M width of the model, H heads, G groups of heads, E heads of a group, D width of a
+head, R rounds, U half the buckets, K keys of a round.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, unflatten
 from torch.nn import functional
 
 from model.attention.heads import Heads, computed_in
@@ -87,14 +87,12 @@ class HashAttention(Heads):
         q, k, v = q_BHND.reshape(B * G, -1, D), k_BGND.flatten(0, 1), v_BGND.flatten(0, 1)
         parts = [attend_runs(q, k, v, None, near.runs)]
         for number in range(self.rounds):
-            order_LN, runs = self.runs(
-                offered.bucket[:, :, number], asked.bucket[:, :, :, number], near.start_BN, context
-            )
+            order_LN, runs = self.runs(offered.bucket[:, :, number], asked.bucket[:, :, :, number], near.start, context)
             listed = (order_LN + torch.arange(B * G, device=q.device)[:, None] * N).flatten()
-            in_order = [each.flatten(0, 1).index_select(0, listed).view_as(each) for each in (k, v)]
+            k_in_order, v_in_order = (x.flatten(0, 1).index_select(0, listed).view_as(x) for x in (k, v))
             chance_LN = offered.chance[:, :, number].reshape(-1).index_select(0, listed).view(B * G, N)
             opposite = number >= self.rounds - self.dissimilar
-            mixed, total = attend_runs(-q if opposite else q, *in_order, chance_LN, runs)
+            mixed, total = attend_runs(-q if opposite else q, k_in_order, v_in_order, chance_LN, runs)
             asked_BGEN = asked.chance[:, :, :, number]
             if opposite and self.unlike is not None:
                 asked_BGEN = asked_BGEN + self.unlike.view(G, -1, 1).to(asked_BGEN.dtype)
@@ -108,7 +106,7 @@ class HashAttention(Heads):
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
         q_BHND, k_BGND, v_BGND = self.heads(x_BNM, None)
-        toward_q = self.toward(q_BHND.unflatten(1, (self.key_heads, -1)))  # [B,G,E,R,N,U]
+        toward_q = self.toward(unflatten(q_BHND, 1, (self.key_heads, -1)))  # [B,G,E,R,N,U]
         toward_k = self.toward(k_BGND[:, :, None])
         self.last = (toward_q, toward_k, context.valid()) if self.training and torch.is_grad_enabled() else ()
         if self.positions == "rotary":
@@ -180,12 +178,12 @@ class HashAttention(Heads):
         """How full this layer's buckets are in a batch; padding is not counted."""
         with torch.no_grad():
             *_, asked, offered = self.inputs_hashed(x_BNM, context)
-            valid, start_BN = context.valid(), self.near(context)[1].start_BN
+            valid, start_BN = context.valid(), self.near(context)[1].start
             read = []
             for number in range(self.rounds):
                 keys, queries = offered.bucket[:, :, number], asked.bucket[:, :, :, number]
                 _, runs = self.runs(keys, queries, start_BN, context)
-                found = functional.pad((runs.high_TC - runs.low_TC).flatten(), (0, 1))[runs.slot_X].view_as(queries)
+                found = functional.pad((runs.high - runs.low).flatten(), (0, 1))[runs.slot].view_as(queries)
                 read.append((found * valid[:, None, None]).sum((0, 3)).flatten() / valid.sum())
             counts = []
             for bucket_BXRN in (offered.bucket, asked.bucket.flatten(1, 2)):

@@ -18,7 +18,7 @@ width of a head, R width of its turned part, C width of the latent, F its pairs 
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, split, unflatten
 from torch.nn import functional
 
 from model.attention.heads import computed_in
@@ -38,10 +38,10 @@ BLOCK = 512
 class Cache(NamedTuple):
     """What a stream keeps."""
 
-    kept_BTX: Tensor
-    """Latent and turned key of each piece so far, C + R wide."""
-    begin_B: Tensor
-    """Place of each row's first piece of its present sequence."""
+    kept: Tensor
+    """[B,T,C+R]: latent and turned key of each piece so far."""
+    begin: Tensor
+    """int64 [B]: place of each row's first piece of its present sequence."""
 
 
 class LatentAttention(nn.Module):
@@ -75,7 +75,7 @@ class LatentAttention(nn.Module):
         turn = turn_of(x_BNM.shape[1], self.turned, x_BNM.device, computed_in(self.down.weight))
         q_BHND = self.queries(x_BNM, turn)
         latent_BNC, turned_BNR = self.kept(x_BNM, turn)
-        k_BGND, v_BGND = self.up(latent_BNC).unflatten(-1, (self.groups, -1)).transpose(1, 2).chunk(2, dim=-1)
+        k_BGND, v_BGND = unflatten(self.up(latent_BNC), -1, (self.groups, -1)).transpose(1, 2).chunk(2, dim=-1)
         k_BGND = torch.cat([k_BGND, turned_BNR[:, None].expand(-1, self.groups, -1, -1).to(k_BGND.dtype)], dim=-1)
         # As wide as keys, or no kernel without a matrix of all pairs would take them.
         v_BGND = functional.pad(v_BGND, (0, self.turned))
@@ -87,15 +87,15 @@ class LatentAttention(nn.Module):
     def queries(self, x_BNM: Tensor, turn: Turn) -> Tensor:
         """[B,H,N,D+R], the last R turned."""
         if self.query_down is not None and self.query_norm is not None:
-            x_BNM = self.query_norm(self.query_down(x_BNM))
-        q_BHND = self.query(x_BNM).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        plain, turned = q_BHND.split([self.width, self.turned], dim=-1)
+            x_BNM = self.query_norm(self.query_down(x_BNM).to(self.query_norm.weight.dtype))
+        q_BHND = unflatten(self.query(x_BNM), -1, (self.heads, -1)).transpose(1, 2)
+        plain, turned = split(q_BHND, [self.width, self.turned], dim=-1)
         return torch.cat([plain, rotate(turned, turn).to(plain.dtype)], dim=-1)
 
     def kept(self, x_BNM: Tensor, turn: Turn) -> tuple[Tensor, Tensor]:
         """What a stream keeps of each piece: latent [B,N,C] and turned key [B,N,R]."""
-        latent_BNC, turned_BNR = self.down(x_BNM).split([self.rank, self.turned], dim=-1)
-        return self.norm(latent_BNC), rotate(turned_BNR, turn)
+        latent_BNC, turned_BNR = split(self.down(x_BNM), [self.rank, self.turned], dim=-1)
+        return self.norm(latent_BNC.to(self.norm.weight.dtype)).to(latent_BNC.dtype), rotate(turned_BNR, turn)
 
     def begin(self, rows: int) -> Cache:
         """The state of so many rows before their first piece."""
@@ -107,20 +107,20 @@ class LatentAttention(nn.Module):
 
     def step(self, x_BM: Tensor, begins_B: Tensor, state: Cache) -> tuple[Tensor, Cache]:
         """The next piece of every row: [B,M], and the state after it. O(T * C) time."""
-        place = state.kept_BTX.shape[1]
+        place = state.kept.shape[1]
         turn = turn_at(place, self.turned, x_BM.device, computed_in(self.down.weight))
-        kept_BTX = torch.cat([state.kept_BTX, torch.cat(self.kept(x_BM[:, None], turn), dim=-1)], dim=1)
-        begin_B = state.begin_B.masked_fill(begins_B, place)
-        latent_BTC, turned_BTR = kept_BTX.split([self.rank, self.turned], dim=-1)
-        plain_BHD, asked_BHR = self.queries(x_BM[:, None], turn)[:, :, 0].split([self.width, self.turned], dim=-1)
-        up_k_GDC, up_v_GDC = self.up.weight.unflatten(0, (self.groups, -1)).chunk(2, dim=1)
-        by_group = plain_BHD.unflatten(1, (self.groups, -1))
+        kept_BTX = torch.cat([state.kept, torch.cat(self.kept(x_BM[:, None], turn), dim=-1)], dim=1)
+        begin_B = state.begin.masked_fill(begins_B, place)
+        latent_BTC, turned_BTR = split(kept_BTX, [self.rank, self.turned], dim=-1)
+        plain_BHD, asked_BHR = split(self.queries(x_BM[:, None], turn)[:, :, 0], [self.width, self.turned], dim=-1)
+        up_k_GDC, up_v_GDC = unflatten(self.up.weight, 0, (self.groups, -1)).chunk(2, dim=1)
+        by_group = unflatten(plain_BHD, 1, (self.groups, -1))
         q_BHC = torch.einsum("bged,gdc->bgec", by_group, up_k_GDC).flatten(1, 2)
         scores_BHT = q_BHC @ latent_BTC.transpose(1, 2) + asked_BHR @ turned_BTR.transpose(1, 2)
         before = torch.arange(place + 1, device=x_BM.device) < begin_B[:, None]
         scores_BHT = scores_BHT.masked_fill(before[:, None], float("-inf")) * (self.width + self.turned) ** -0.5
         read_BHC = scores_BHT.softmax(-1) @ latent_BTC
-        mixed = torch.einsum("bgec,gdc->bged", read_BHC.unflatten(1, (self.groups, -1)), up_v_GDC)
+        mixed = torch.einsum("bgec,gdc->bged", unflatten(read_BHC, 1, (self.groups, -1)), up_v_GDC)
         return self.out(mixed.flatten(1)), Cache(kept_BTX, begin_B)
 
 

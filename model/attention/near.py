@@ -13,10 +13,10 @@ from model.kernels.runs import Runs, runs_of
 class Near(NamedTuple):
     """Of a batch."""
 
-    start_BN: Tensor
-    """int64: place where the piece's sequence begins."""
-    end_BN: Tensor | None
-    """int64: the place after its last piece, where a model may see that far."""
+    start: Tensor
+    """int64 [B,N]: place where the piece's sequence begins."""
+    end: Tensor | None
+    """int64 [B,N]: the place after its last piece, where a model may see that far."""
     runs: Runs
     """Lanes [B*G], queries [E*N]: the latest pieces; where a model sees ahead, as many to the other side."""
 

@@ -15,7 +15,7 @@ a chunk, F entries of a state.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, unflatten
 from torch.nn import functional
 
 BLOCK = 32
@@ -25,10 +25,10 @@ BLOCK = 32
 class Carried(NamedTuple):
     """What the pieces so far leave to those that follow."""
 
-    state_BHF: Tensor
-    """In at least 32 bits; F is S*P."""
-    run_B: Tensor
-    """The run that it belongs to."""
+    state: Tensor
+    """[B,H,F], in at least 32 bits; F is S*P."""
+    run: Tensor
+    """int64 [B]: the run that it belongs to."""
 
 
 def scan(
@@ -36,8 +36,8 @@ def scan(
 ) -> tuple[Tensor, Carried]:
     """y, [B,N,H,P], and what is left after it. decay: logarithms, at most 0, in at least 32 bits. run: int64, the same
     number for the pieces of one sequence and no others of the row, 0 or more; they are neighbours."""
-    B, N, H, P = x_BNHP.shape
-    G, Q = b_BNGS.shape[2], min(chunk, N)
+    N, P, G = x_BNHP.shape[1], x_BNHP.shape[3], b_BNGS.shape[2]
+    Q = min(chunk, N)
     short = -N % Q
     x, b, c = (_chunks(each, Q, short) for each in (x_BNHP, b_BNGS, c_BNGS))  # [B,C,Q,...]
     decay = _chunks(decay_BNH, Q, short).cumsum(2)  # from the chunk's beginning
@@ -47,24 +47,24 @@ def scan(
     by_head = decay.transpose(2, 3)
     fade = (by_head[..., :, None] - by_head[..., None, :]).masked_fill(~keep, float("-inf")).exp()
     alike = c.transpose(2, 3) @ b.permute(0, 1, 3, 4, 2)  # [B,C,G,Q,Q]
-    pairs = alike[:, :, :, None] * fade.unflatten(2, (G, -1)).to(alike.dtype)
+    pairs = alike[:, :, :, None] * unflatten(fade, 2, (G, -1)).to(alike.dtype)
     inside = pairs.flatten(2, 3) @ x.transpose(2, 3)  # [B,C,H,Q,P]
 
     last_BC = run_BCQ[:, :, -1]
     to_end = (decay[:, :, -1:] - decay).exp() * (run_BCQ == last_BC[..., None])[..., None]
     # Heads of a group share B, so that they are columns of one product.
-    written = (x * to_end[..., None].to(x.dtype)).unflatten(3, (G, -1)).flatten(4)  # [B,C,Q,G,H/G*P]
+    written = unflatten(x * to_end[..., None].to(x.dtype), 3, (G, -1)).flatten(4)  # [B,C,Q,G,H/G*P]
     states = b.permute(0, 1, 3, 4, 2) @ written.transpose(2, 3)  # [B,C,G,S,H/G*P]
-    states = states.unflatten(4, (-1, P)).movedim(4, 3).flatten(2, 3).flatten(3)  # [B,C,H,SP]
+    states = unflatten(states, 4, (-1, P)).movedim(4, 3).flatten(2, 3).flatten(3)  # [B,C,H,SP]
     with torch.autocast(x.device.type, enabled=False):  # long sums of states want their bits
         # What came before is one chunk more, the first, without decay.
-        state = torch.cat([before.state_BHF[:, :, None], states.to(decay.dtype).transpose(1, 2)], dim=2)
+        state = torch.cat([before.state[:, :, None], states.to(decay.dtype).transpose(1, 2)], dim=2)
         through = functional.pad(decay[:, :, -1].transpose(1, 2), (1, 0))
-        run_B1C = torch.cat([before.run_B[:, None], last_BC], dim=1)[:, None]
+        run_B1C = torch.cat([before.run[:, None], last_BC], dim=1)[:, None]
         state = carry(through, state, run_B1C)
-    found = state[:, :, :-1].transpose(1, 2).unflatten(2, (G, -1)).unflatten(4, (-1, P)).movedim(3, 4).flatten(4)
+    found = unflatten(unflatten(state[:, :, :-1].transpose(1, 2), 2, (G, -1)), 4, (-1, P)).movedim(3, 4).flatten(4)
     read = c.transpose(2, 3) @ found.to(c.dtype)  # [B,C,G,Q,H/G*P]
-    read = read.unflatten(4, (-1, P)).movedim(4, 3).flatten(2, 3)  # [B,C,H,Q,P]
+    read = unflatten(read, 4, (-1, P)).movedim(4, 3).flatten(2, 3)  # [B,C,H,Q,P]
     since = decay.exp() * (run_BCQ == run_B1C[:, 0, :-1, None])[..., None]
     y = torch.addcmul(inside, read, since.transpose(2, 3)[..., None].to(read.dtype))
     return y.transpose(2, 3).flatten(1, 2)[:, :N], Carried(state[:, :, -1], last_BC[:, -1])
@@ -75,12 +75,12 @@ def carry(decay_BHC: Tensor, add_BHCF: Tensor, run_B1C: Tensor) -> Tensor:
     C = decay_BHC.shape[-1]
     Q = min(BLOCK, C)
     short = -C % Q
-    decay = functional.pad(decay_BHC, (0, short)).unflatten(-1, (-1, Q)).cumsum(-1)
-    add = functional.pad(add_BHCF, (0, 0, 0, short)).unflatten(-2, (-1, Q))
-    run = functional.pad(run_B1C, (0, short), value=-1).unflatten(-1, (-1, Q))
+    decay = unflatten(functional.pad(decay_BHC, (0, short)), -1, (-1, Q)).cumsum(-1)
+    add = unflatten(functional.pad(add_BHCF, (0, 0, 0, short)), -2, (-1, Q))
+    run = unflatten(functional.pad(run_B1C, (0, short), value=-1), -1, (-1, Q))
     keep = (run[..., :, None] == run[..., None, :]).tril()
     fade = (decay[..., :, None] - decay[..., None, :]).masked_fill(~keep, float("-inf")).exp()
-    states = fade @ add
+    states: Tensor = fade @ add
     if states.shape[2] > 1:
         ends = carry(decay[..., -1], states[..., -1, :], run[..., -1])
         goes_on = run == functional.pad(run[..., -1], (1, -1), value=-1)[..., None]
@@ -94,4 +94,4 @@ def _chunks(x: Tensor, size: int, short: int, last: bool = False) -> Tensor:
     if short:
         more = x[:, -1:].expand(-1, short, *x.shape[2:]) if last else x.new_zeros(x.shape[0], short, *x.shape[2:])
         x = torch.cat([x, more], dim=1)
-    return x.unflatten(1, (-1, size))
+    return unflatten(x, 1, (-1, size))

@@ -18,7 +18,7 @@ from math import log
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, split, unflatten
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
@@ -32,7 +32,7 @@ STARTS = "where sequences start"
 """Name under which a context keeps them for all layers of this kind."""
 
 FIRST_STEP, FIRST_RATE = (1e-3, 1e-1), (1.0, 16.0)
-"""Between which time steps (evenly by their logarithm) and rates of decay (evenly) are drawn at first, as in Mamba-2."""
+"""Between which time steps (evenly by logarithm) and rates of decay (evenly) are drawn at first, as in Mamba-2."""
 
 
 SEGMENT = {"cpu": 1024}
@@ -43,8 +43,8 @@ CPU what is small enough to stay in its caches is made twice in less time than l
 class Memory(NamedTuple):
     """What is kept of the pieces so far; its size does not grow."""
 
-    recent_BTU: Tensor
-    """Inputs of the filter, of the pieces before: one fewer than it has taps."""
+    recent: Tensor
+    """[B,T,U]: inputs of the filter, of the pieces before: T of them, one fewer than it has taps."""
     carried: Carried
 
 
@@ -86,10 +86,10 @@ class StateSpace(nn.Module):
         starts: tuple[Tensor, ...] = self.prepare(context).plans[STARTS]
         N, size = x_BNM.shape[1], SEGMENT.get(x_BNM.device.type, x_BNM.shape[1])
         before = self.begin(x_BNM.shape[0])
-        if context.causal and N > size and not torch.compiler.is_compiling():
-            said = []
+        if context.causal and size < N and not torch.compiler.is_compiling():
+            said = list[Tensor]()
             # Split, not sliced: the gradient of each slice would be a tensor of the whole row.
-            for x, start in zip(x_BNM.split(size, dim=1), starts[0].split(size, dim=1), strict=True):
+            for x, start in zip(split(x_BNM, size, dim=1), split(starts[0], size, dim=1), strict=True):
                 inputs = x, start, size * len(said), before
                 one, before = checkpoint(self.segment, *inputs, use_reentrant=False, preserve_rng_state=False)
                 said.append(one)
@@ -109,18 +109,18 @@ class StateSpace(nn.Module):
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The gate, what the filter runs over, and the time steps before their softplus; of any leading dimensions."""
-        gate, u, step = self.into(x).split([self.inner, len(self.taps), self.heads], dim=-1)
+        gate, u, step = split(self.into(x), [self.inner, len(self.taps), self.heads], dim=-1)
         return gate, u, step
 
     def said(self, y: Tensor, gate: Tensor) -> Tensor:
         """What goes back to the model."""
-        said: Tensor = self.out(self.norm(y * functional.silu(gate)))
+        said: Tensor = self.out(self.norm((y * functional.silu(gate)).to(self.norm.weight.dtype)))
         return said
 
     def read(self, u_BNU: Tensor, step_BNH: Tensor, start_BN: Tensor, at: int, before: Memory) -> tuple[Tensor, Memory]:
         """[B,N,H*P]: one scan, from left to right, of pieces from place `at` on; and what is kept after it."""
-        seen_BNU = torch.cat([before.recent_BTU.to(u_BNU.dtype), u_BNU], dim=1)
-        x_BNHP, b_BNGS, c_BNGS = self.split(self.filtered(seen_BNU, start_BN, at))
+        seen_BNU = torch.cat([before.recent.to(u_BNU.dtype), u_BNU], dim=1)
+        x_BNHP, b_BNGS, c_BNGS = self.parted(self.filtered(seen_BNU, start_BN, at))
         step_BNH, decay_BNH = self.times(step_BNH)
         recent_BTU = seen_BNU[:, u_BNU.shape[1] :]
         if self.fused:
@@ -153,11 +153,11 @@ class StateSpace(nn.Module):
             total = torch.addcmul(total, there, taps_TU[back - far])
         return functional.silu(total)
 
-    def split(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def parted(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs of the heads [...,H,P], and B and C [...,G,S]."""
-        x, b, c = u.split([self.inner, self.groups * self.state, self.groups * self.state], dim=-1)
+        x, b, c = split(u, [self.inner, self.groups * self.state, self.groups * self.state], dim=-1)
         pairs = (x, self.heads), (b, self.groups), (c, self.groups)
-        x, b, c = (each.unflatten(-1, (parts, -1)) for each, parts in pairs)
+        x, b, c = (unflatten(each, -1, (parts, -1)) for each, parts in pairs)
         return x, b, c
 
     def times(self, step: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,27 +176,27 @@ class StateSpace(nn.Module):
     def step(self, x_BM: Tensor, begins_B: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         """The next piece of every row: [B,M], and the state after it."""
         gate_BI, u_BU, step_BH = self.parts(x_BM)
-        recent_BTU = state.recent_BTU.masked_fill(begins_B[:, None, None], 0.0)
+        recent_BTU = state.recent.masked_fill(begins_B[:, None, None], 0.0)
         seen_BTU = torch.cat([recent_BTU, u_BU[:, None]], dim=1)
-        x_BHP, b_BGS, c_BGS = self.split(functional.silu((seen_BTU * self.taps.T).sum(1) + self.taps_bias))
+        x_BHP, b_BGS, c_BGS = self.parted(functional.silu((seen_BTU * self.taps.T).sum(1) + self.taps_bias))
         step_BH, decay_BH = self.times(step_BH)
         b_BHS, c_BHS = (each.repeat_interleave(self.heads // self.groups, dim=1) for each in (b_BGS, c_BGS))
         written_BHSP = b_BHS[..., None] * (x_BHP * step_BH[..., None])[:, :, None]
-        kept_BHF = state.carried.state_BHF.masked_fill(begins_B[:, None, None], 0.0)
+        kept_BHF = state.carried.state.masked_fill(begins_B[:, None, None], 0.0)
         state_BHF = kept_BHF * decay_BH.exp()[..., None] + written_BHSP.flatten(2)
         read_BHP = (c_BHS[..., None] * state_BHF.view_as(written_BHSP)).sum(2)
         y_BHP = read_BHP.to(x_BHP.dtype) + x_BHP * self.skip[:, None]
-        return self.said(y_BHP.flatten(1), gate_BI), Memory(seen_BTU[:, 1:], Carried(state_BHF, state.carried.run_B))
+        return self.said(y_BHP.flatten(1), gate_BI), Memory(seen_BTU[:, 1:], Carried(state_BHF, state.carried.run))
 
 
 def _mamba_ssm() -> Any:
     """The scan of the package mamba-ssm. Errors: ValueError where it is not installed."""
     try:
-        from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
+        from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined  # type: ignore[import-not-found]
     except ImportError as error:
         raise ValueError(
-            'state_space.kernel is "mamba-ssm", which is not installed here; on a CUDA machine `pip install mamba-ssm`, '
-            'or set kernel = "torch"'
+            'state_space.kernel is "mamba-ssm", which is not installed here; `pip install mamba-ssm` on a machine with '
+            'CUDA, or set kernel = "torch"'
         ) from error
     return mamba_chunk_scan_combined
 
@@ -222,7 +222,7 @@ def _read_slow(layer: StateSpace, u: list[Tensor], step: list[Tensor]) -> list[T
     state, said = [torch.zeros((), dtype=u[0].dtype)] * layer.heads, []
     for n in range(len(u)):
         taps = [u[n - back] * layer.taps[:, -1 - back] for back in range(min(n + 1, layer.taps.shape[1]))]
-        x, b, c = layer.split(functional.silu(torch.stack(taps).sum(0) + layer.taps_bias))
+        x, b, c = layer.parted(functional.silu(torch.stack(taps).sum(0) + layer.taps_bias))
         heads = []
         for head in range(layer.heads):
             group = head // (layer.heads // layer.groups)

@@ -7,8 +7,8 @@ from model.config.checks import at_least_one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressedConfig:
-    """Near pieces one by one and far ones as summaries of blocks (Rae et al. 2020, Compressive Transformers; Yuan et al.
-    2025, Native Sparse Attention), each head at a ratio of its own."""
+    """Near pieces one by one and far ones as summaries of blocks (Rae et al. 2020, Compressive Transformers; Yuan et
+    al. 2025, Native Sparse Attention), each head at a ratio of its own."""
 
     ratios: tuple[int, ...] = (1, 2, 4)
     """Pieces of a block, shared out among the heads in order, as evenly as it goes; at 1 the head reads far pieces

@@ -1,6 +1,6 @@
 """The transformer as settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from model.config.checks import at_least_one, nearest
@@ -64,13 +64,13 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
-    compressed: CompressedConfig = CompressedConfig()
+    compressed: CompressedConfig = field(default_factory=CompressedConfig)
     """Of layers whose mechanism is `compressed`."""
-    hash: HashConfig = HashConfig()
+    hash: HashConfig = field(default_factory=HashConfig)
     """Of layers whose mechanism is `hash`."""
-    latent: LatentConfig = LatentConfig()
+    latent: LatentConfig = field(default_factory=LatentConfig)
     """Of layers whose mechanism is `latent`."""
-    state_space: StateSpaceConfig = StateSpaceConfig()
+    state_space: StateSpaceConfig = field(default_factory=StateSpaceConfig)
     """Of layers whose mechanism is `state_space`."""
 
     def __post_init__(self) -> None:

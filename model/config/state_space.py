@@ -10,7 +10,7 @@ KERNELS = ("torch", "mamba-ssm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSpaceConfig:
-    """A selective scan (Dao and Gu 2024, "Transformers are SSMs", Mamba-2); defaults are the paper's where it has them."""
+    """A selective scan (Mamba-2; Dao and Gu 2024, "Transformers are SSMs")."""
 
     state: int = 64
     """Width of what a head remembers, for each entry of its input: S of the paper's state-space dual form."""
@@ -21,7 +21,7 @@ class StateSpaceConfig:
     taps: int = 4
     """Pieces that the short causal filter before the scan looks at, the piece itself among them; 1: itself alone."""
     chunk: int = 64
-    """Pieces whose pairs are computed as one matrix; what is before them comes as a state. Changes speed, not values."""
+    """Pieces whose pairs are computed as one matrix; what is before comes as a state. It changes speed, not values."""
     kernel: str = "torch"
     """One of KERNELS."""
 

@@ -3,8 +3,8 @@
 Keys stand in a list whose order is the mechanism's business: by bucket and place (hash), or by place (windows,
 summaries of blocks). Query t reads the keys low[t] <= s < high[t]. Where K is the longest run, cut the list into blocks
 of K keys: a run that ends by key j*K + (0 … K-1) lies in blocks j-1 and j, and if runs may reach K keys further, in
-j-1, j and j+1. So queries are put together by block, C to a tile, and a tile is one product with 2*K or 3*K keys. Blocks
-have as many tiles as their queries need; all together there are at most N/C and one more a block.
+j-1, j and j+1. So queries are put together by block, C to a tile, and a tile is one product with 2*K or 3*K keys.
+Blocks have as many tiles as their queries need; all together there are at most N/C and one more a block.
 
 Neither blocks nor tiles decide what a query reads. No matrix of all pairs is made or kept: backward computes scores
 again. Letters: L lanes (lists that have nothing to do with each other), Q queries of a lane, S keys of a lane, D width,
@@ -33,15 +33,16 @@ class Runs(NamedTuple):
     """K"""
     span: int
     """Blocks that a tile reads, 2 or 3."""
-    slot_X: Tensor
+    slot: Tensor
     """int64 [L*Q]: place of each query among the queries of all tiles."""
-    first_T: Tensor
+    first: Tensor
     """int64 [T]: the first block that a tile reads, in a list of all lanes' blocks with one empty block before each."""
-    column_T: Tensor
+    column: Tensor
     """int64 [T]: place in the lane's list of the first key that a tile reads; -K for the empty block."""
-    low_TC: Tensor
-    """int64: the runs; empty where a tile has no query."""
-    high_TC: Tensor
+    low: Tensor
+    """int64 [T,C]: the runs; empty where a tile has no query."""
+    high: Tensor
+    """int64 [T,C]"""
 
 
 def runs_of(rank_LQ: Tensor, low_LQ: Tensor, high_LQ: Tensor, *, keys: int, block: int, both: bool = False) -> Runs:
@@ -78,6 +79,7 @@ def runs_of(rank_LQ: Tensor, low_LQ: Tensor, high_LQ: Tensor, *, keys: int, bloc
     return Runs(block, span, slot_X, first_T, column_T, low_TC, high_TC)
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # its loops over tiles would be written out one by one
 def attend_runs(
     q_LQD: Tensor, k_LSD: Tensor, v_LSD: Tensor, bias_LS: Tensor | None, runs: Runs
 ) -> tuple[Tensor, Tensor]:
@@ -90,7 +92,8 @@ def attend_runs(
     if bias_LS is None:
         bias_LS = torch.zeros(k_LSD.shape[:2], dtype=exact, device=k_LSD.device)
     with torch.autocast(q_LQD.device.type, enabled=False):  # or forward and backward would compute in two types
-        mixed, total = _Attend.apply(q_LQD, k_LSD.to(q_LQD.dtype), v_LSD.to(q_LQD.dtype), bias_LS.to(exact), runs)
+        inputs = q_LQD, k_LSD.to(q_LQD.dtype), v_LSD.to(q_LQD.dtype), bias_LS.to(exact), runs
+        mixed, total = _Attend.apply(*inputs)  # type: ignore[no-untyped-call]
     return mixed, total
 
 
@@ -156,7 +159,7 @@ class _Attend(torch.autograd.Function):
 
 def _parts(runs: Runs, device: torch.device) -> list[slice]:
     """Tiles computed at a time."""
-    T, C = runs.low_TC.shape
+    T, C = runs.low.shape
     step = max(1, SCORES.get(device.type, MOST_SCORES) // (C * runs.span * runs.block))
     return [slice(at, min(T, at + step)) for at in range(0, T, step)]
 
@@ -166,22 +169,22 @@ def _scores(q_TCD: Tensor, keys: Tensor, biases: Tensor, runs: Runs, part: slice
     bias_T1W = _taken(biases, runs, part).transpose(1, 2)
     score = torch.bmm(q_TCD[part], _taken(keys, runs, part).transpose(1, 2)).to(biases.dtype)
     score = score.mul_(q_TCD.shape[-1] ** -0.5).add_(bias_T1W)
-    column = torch.arange(runs.span * runs.block, device=score.device) + runs.column_T[part, None]
-    outside = (column[:, None] < runs.low_TC[part][..., None]) | (column[:, None] >= runs.high_TC[part][..., None])
+    column = torch.arange(runs.span * runs.block, device=score.device) + runs.column[part, None]
+    outside = (column[:, None] < runs.low[part][..., None]) | (column[:, None] >= runs.high[part][..., None])
     return score.masked_fill_(outside, float("-inf"))
 
 
 def _tiled(x_LQD: Tensor, runs: Runs) -> Tensor:
     """[T,C,D]: the queries, or what belongs to them, in their tiles."""
-    T, C = runs.low_TC.shape
-    slots = x_LQD.new_zeros(T * C + 1, x_LQD.shape[-1]).index_copy_(0, runs.slot_X, x_LQD.flatten(0, 1))
+    T, C = runs.low.shape
+    slots = x_LQD.new_zeros(T * C + 1, x_LQD.shape[-1]).index_copy_(0, runs.slot, x_LQD.flatten(0, 1))
     return slots[:-1].view(T, C, x_LQD.shape[-1])
 
 
 def _untiled(x_TCD: Tensor, runs: Runs, shape: torch.Size, none: float = 0.0) -> Tensor:
     """[L,Q,D]: back from the tiles; `none` for queries without a tile."""
     x_XD = torch.cat([x_TCD.flatten(0, 1), x_TCD.new_full((1, x_TCD.shape[-1]), none)])
-    return x_XD.index_select(0, runs.slot_X).view(*shape, -1)
+    return x_XD.index_select(0, runs.slot).view(*shape, -1)
 
 
 def _blocks(x_LSD: Tensor, runs: Runs) -> Tensor:
@@ -202,10 +205,10 @@ def _taken(blocks: Tensor, runs: Runs, part: slice) -> Tensor:
     _, K, D = blocks.shape
     # Neighbouring blocks are one stretch of memory: overlapping stretches, one of them a tile.
     stretches = blocks.as_strided((len(blocks) - runs.span + 1, runs.span * K * D), (K * D, 1))
-    return stretches.index_select(0, runs.first_T[part]).view(-1, runs.span * K, D)
+    return stretches.index_select(0, runs.first[part]).view(-1, runs.span * K, D)
 
 
 def _add(blocks: Tensor, more_TWD: Tensor, runs: Runs, part: slice) -> None:
     """Add what tiles give to the keys that they read."""
-    for n, more in enumerate(more_TWD.unflatten(1, (runs.span, -1)).unbind(1)):
-        blocks.index_add_(0, runs.first_T[part] + n, more.to(blocks.dtype))
+    for n, more in enumerate(torch.unflatten(more_TWD, 1, (runs.span, -1)).unbind(1)):
+        blocks.index_add_(0, runs.first[part] + n, more.to(blocks.dtype))
