@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from model.attention.heads import Heads, computed_in
 from model.attention.near import Near, with_near
-from model.attention.rotary import rotate, turn_of
+from model.attention.rotary import rotate, turn_at, turn_of
 from model.context import Context
 from model.kernels.runs import Runs, attend_runs, join, runs_of
 
@@ -42,6 +42,23 @@ class Hashed(NamedTuple):
     """int64"""
     chance: Tensor
     """Logarithm of the probability of that bucket."""
+
+
+class Stream(NamedTuple):
+    """What a stream keeps; its size does not grow."""
+
+    place: int
+    """Pieces of the stream so far."""
+    pieces: Tensor
+    """int64 [B]: pieces of each row's present sequence so far."""
+    filled: Tensor
+    """int64 [B,G,R,buckets]: keys that each bucket has had of it."""
+    near: Tensor
+    """[2,B,G,local,D]: keys and values of the latest pieces."""
+    found: Tensor
+    """[2,B,G,R,buckets,K,D]: keys and values of the latest of each bucket."""
+    chance: Tensor
+    """[B,G,R,buckets,K]: logarithms of their probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,19 +123,24 @@ class HashAttention(Heads):
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
         q_BHND, k_BGND, v_BGND = self.heads(x_BNM, None)
-        toward_q = self.toward(unflatten(q_BHND, 1, (self.key_heads, -1)))  # [B,G,E,R,N,U]
-        toward_k = self.toward(k_BGND[:, :, None])
+        toward_q, toward_k, asked, offered = self.hashes(q_BHND, k_BGND)
         self.last = (toward_q, toward_k, context.valid()) if self.training and torch.is_grad_enabled() else ()
         if self.positions == "rotary":
             turn = turn_of(x_BNM.shape[1], self.width, x_BNM.device, computed_in(self.qkv.weight))
             q_BHND, k_BGND = rotate(q_BHND, turn), rotate(k_BGND, turn)
+        return q_BHND, k_BGND, v_BGND, asked, offered
+
+    def hashes(self, q_BHND: Tensor, k_BGND: Tensor) -> tuple[Tensor, Tensor, Hashed, Hashed]:
+        """Where queries and keys point, [B,G,E,R,N,U] each, with E = 1 for keys, and their hashes."""
+        toward_q = self.toward(unflatten(q_BHND, 1, (self.key_heads, -1)))
+        toward_k = self.toward(k_BGND[:, :, None])
         asked, offered = self.hashed(toward_q), self.hashed(toward_k)
         if self.dissimilar:
-            away = torch.arange(self.rounds, device=x_BNM.device) >= self.rounds - self.dissimilar
+            away = torch.arange(self.rounds, device=q_BHND.device) >= self.rounds - self.dissimilar
             turned = torch.where(away[:, None], self.buckets // 2, 0)
             # The likeliest bucket of -q is the one opposite, as likely as q's own is for q.
             asked = asked._replace(bucket=(asked.bucket + turned) % self.buckets)
-        return q_BHND, k_BGND, v_BGND, asked, Hashed(*(each[:, :, 0] for each in offered))
+        return toward_q, toward_k, asked, Hashed(*(each[:, :, 0] for each in offered))
 
     def toward(self, x_BGEND: Tensor) -> Tensor:
         """[B,G,E,R,N,U], in at least 32 bits: how far each vector points toward half of the buckets; away from them
@@ -152,6 +174,60 @@ class HashAttention(Heads):
         if not context.causal:
             high_LQ = torch.minimum(torch.searchsorted(number_LN, (seeks_LQ + 1) * N), rank_LQ + self.keys)
         return order_LN, runs_of(rank_LQ, low_LQ, high_LQ, keys=N, block=self.keys, both=not context.causal)
+
+    def begin(self, rows: int) -> Stream:
+        """The state of so many rows before their first piece."""
+        G, R, D, weight = self.key_heads, self.rounds, self.width, self.qkv.weight
+        found = rows, G, R, self.buckets, self.keys
+        return Stream(
+            place=0,
+            pieces=torch.zeros(rows, dtype=torch.int64, device=weight.device),
+            filled=torch.zeros(found[:-1], dtype=torch.int64, device=weight.device),
+            near=weight.new_zeros(2, rows, G, self.local, D),
+            found=weight.new_zeros(2, *found, D),
+            chance=weight.new_zeros(found, dtype=torch.promote_types(weight.dtype, torch.float32)),
+        )
+
+    def step(self, x_BM: Tensor, begins_B: Tensor, state: Stream) -> tuple[Tensor, Stream]:
+        """The next piece of every row: [B,M], and the state after it, whose large parts are changed in place."""
+        q, k, v = self.heads(x_BM[:, None], None)
+        _, _, asked, offered = self.hashes(q, k)
+        if self.positions == "rotary":
+            turn = turn_at(state.place, self.width, x_BM.device, computed_in(self.qkv.weight))
+            q, k = rotate(q, turn), rotate(k, turn)
+        row_B, group_G, round_R = (torch.arange(n, device=x_BM.device) for n in state.filled.shape[:3])
+        cell = row_B[:, None, None], group_G[:, None], round_R
+        # In rings: what a new piece overwrites has had as many after it as a query may read.
+        pieces_B = state.pieces.masked_fill(begins_B, 0)
+        filled = state.filled.masked_fill(begins_B[:, None, None, None], 0)
+        bucket_BGR, chance_BGR = (each[..., 0] for each in offered)
+        at_BGR = filled[(*cell, bucket_BGR)] % self.keys
+        for which, new in enumerate((k.detach(), v.detach())):  # a stream is read, not trained
+            state.near[which][row_B, :, pieces_B % self.local] = new[:, :, 0].to(state.near.dtype)
+            state.found[which][(*cell, bucket_BGR, at_BGR)] = new.to(state.found.dtype)
+        state.chance[(*cell, bucket_BGR, at_BGR)] = chance_BGR.detach()
+        filled[(*cell, bucket_BGR)] += 1
+
+        asked_BGER, worth_BGER = (each[..., 0] for each in asked)
+        sign_R = torch.where(round_R < self.rounds - self.dissimilar, 1.0, -1.0).to(q.dtype)
+        if self.unlike is not None:
+            worth_BGER = worth_BGER + unflatten(self.unlike, 0, (self.key_heads, -1))[..., None] * (sign_R < 0)
+        seeks = row_B[:, None, None, None], group_G[:, None, None], round_R, asked_BGER
+        near_k, near_v = state.near[0], state.near[1]
+        found_k, found_v = state.found[0][seeks], state.found[1][seeks]  # [B,G,E,R,K,D]
+        q_BGED = unflatten(q[:, :, 0], 1, (self.key_heads, -1)) * self.width**-0.5
+        near = torch.einsum("bged,bgwd->bgew", q_BGED, near_k)
+        there = torch.arange(self.local, device=x_BM.device) <= pieces_B[:, None]
+        near = near.masked_fill(~there[:, None, None], float("-inf"))
+        found = torch.einsum("bged,bgerkd->bgerk", q_BGED, found_k) * sign_R[:, None]
+        found = found + state.chance[seeks] + worth_BGER[..., None]
+        there = torch.arange(self.keys, device=x_BM.device) < filled[seeks][..., None]
+        found = found.masked_fill(~there, float("-inf"))
+        weights = torch.cat([near, found.flatten(3)], dim=-1).softmax(-1).to(near_v.dtype)
+        mixed = torch.einsum("bgew,bgwd->bged", weights[..., : self.local], near_v)
+        mixed = mixed + torch.einsum("bgex,bgexd->bged", weights[..., self.local :], found_v.flatten(3, 4))
+        after = state._replace(place=state.place + 1, pieces=pieces_B + 1, filled=filled)
+        return self.out(mixed.flatten(1).to(v.dtype)), after
 
     def auxiliary(self) -> Tensor:
         """The balance loss of the last forward pass in training, times its weight; 0 where there was none.

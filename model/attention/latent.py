@@ -22,7 +22,7 @@ from torch import Tensor, nn, split, unflatten
 from torch.nn import functional
 
 from model.attention.heads import computed_in
-from model.attention.rotary import BASE, Turn, rotate, turn_of
+from model.attention.rotary import BASE, Turn, rotate, turn_at, turn_of
 from model.context import Context
 
 if TYPE_CHECKING:
@@ -143,13 +143,6 @@ def mix(q_BHND: Tensor, k_BHND: Tensor, v_BHND: Tensor, context: Context, alone:
             )
         )
     return torch.cat(mixed, dim=2)
-
-
-def turn_at(place: int, width: int, device: torch.device, dtype: torch.dtype) -> Turn:
-    """`turn_of` for one place alone, [1,F]."""
-    exact = torch.promote_types(dtype, torch.float32)
-    angle_1F = place * BASE ** -torch.arange(0, width, 2, device=device, dtype=exact).div(width)[None]
-    return Turn(angle_1F.cos().to(dtype), angle_1F.sin().to(dtype))
 
 
 def latent_slow(layer: LatentAttention, x_BNM: Tensor, context: Context) -> Tensor:

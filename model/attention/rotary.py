@@ -32,6 +32,13 @@ def turn_of(places: int, width: int, device: torch.device, dtype: torch.dtype) -
     return Turn(angle_NF.cos().to(dtype), angle_NF.sin().to(dtype))
 
 
+def turn_at(place: int, width: int, device: torch.device, dtype: torch.dtype) -> Turn:
+    """`turn_of` for one place alone, [1,F]."""
+    exact = torch.promote_types(dtype, torch.float32)
+    angle_1F = place * BASE ** -torch.arange(0, width, 2, device=device, dtype=exact).div(width)[None]
+    return Turn(angle_1F.cos().to(dtype), angle_1F.sin().to(dtype))
+
+
 def rotate(x_BHND: Tensor, turn: Turn) -> Tensor:
     """Turn each pair of entries (i, i + D/2) of the piece at each place."""
     one_BHNF, other_BHNF = x_BHND.chunk(2, dim=-1)

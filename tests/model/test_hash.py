@@ -129,6 +129,18 @@ def test_the_loss_moves_the_rotations_without_a_balance_loss() -> None:
     assert (layer.rotations.grad.flatten(2).abs().amax(-1) > 0).all()
 
 
+def test_a_stream_keeps_as_much_after_many_pieces_as_after_one() -> None:
+    layer = made(buckets=4, keys=3, local=2, rounds=1)
+    state, begins, sizes = layer.begin(2), torch.ones(2, dtype=torch.bool), set()
+    for _ in range(30):
+        _, state = layer.step(torch.randn(2, 16, dtype=torch.float64), begins, state)
+        begins = torch.zeros_like(begins)
+        sizes.add(sum(part.numel() for part in state[1:]))  # type: ignore[union-attr]
+    near, found = 2 * 2 * 2 * 2 * 4, 2 * 2 * 2 * 1 * 4 * 3 * 4  # keys and values; rows, groups, …, width
+    assert sizes == {near + found + 2 * 2 * 4 * 3 + 2 * 2 * 4 + 2}
+    assert int(state.filled.sum()) == 2 * 2 * 30
+
+
 @pytest.mark.parametrize("said", [{"buckets": 3}, {"keys": 0}, {"dissimilar": -1}, {"balance": -1.0}, {"rounds": 0}])
 def test_unfit_settings_are_named(said: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"hash.{next(iter(said))}"):
