@@ -24,13 +24,17 @@ from model.attention import patterns, views
 from model.attention.adaptive import AdaptiveAttention
 from model.attention.bigbird import BigBirdAttention
 from model.attention.clustered import clustered
+from model.attention.compressed import CompressedAttention, compressed_slow
 from model.attention.dense import DenseAttention, dense_slow
+from model.attention.hash import HashAttention, hash_slow
 from model.attention.hierarchical import hierarchical
+from model.attention.latent import LatentAttention, latent_slow
 from model.attention.linear import LinearAttention, linear_slow
 from model.attention.linformer import Linformer, linformer_slow
 from model.attention.local import local
 from model.attention.performer import performer
 from model.attention.random_keys import random
+from model.attention.state_space import StateSpace, state_space_slow
 from model.attention.strided import strided
 from model.attention.window import WindowAttention, sparse_slow
 from model.config.linear import LINEAR_PRESETS
@@ -56,6 +60,15 @@ class Streaming(Protocol):
 
     def step(self, x_BM: Tensor, begins_B: Tensor, state: Any) -> tuple[Tensor, Any]:
         """([B,M], the state after it). begins_B: bool, the rows where a new sequence begins with this piece."""
+        ...
+
+
+class Auxiliary(Protocol):
+    """A mechanism that asks for a loss of its own."""
+
+    def auxiliary(self) -> Tensor:
+        """Added to the loss in training: of no dimension, of the last forward pass, its weight already in it; 0 where
+        there was no such pass."""
         ...
 
 
@@ -99,5 +112,9 @@ MECHANISMS: dict[str, Entry] = {
     "bigbird": Entry(BigBirdAttention, sparse_slow),
     "linformer": Entry(Linformer, linformer_slow, orders=(False,)),
     "performer": Entry(performer, linear_slow),
+    "hash": Entry(HashAttention, hash_slow),
+    "compressed": Entry(CompressedAttention, compressed_slow),
+    "latent": Entry(LatentAttention, latent_slow),
+    "state_space": Entry(StateSpace, state_space_slow),
 }
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

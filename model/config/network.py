@@ -5,10 +5,14 @@ from math import inf
 
 from model.config.bigbird import BigBirdConfig
 from model.config.checks import at_least_one, nearest
+from model.config.compressed import CompressedConfig
+from model.config.hash import HashConfig
+from model.config.latent import LatentConfig
 from model.config.linear import LinearConfig
 from model.config.linformer import LinformerConfig
 from model.config.patterns import PatternsConfig
 from model.config.performer import PerformerConfig
+from model.config.state_space import StateSpaceConfig
 from model.config.window import WindowConfig
 from model.masks import MASKS
 from model.parse import parse
@@ -73,6 +77,14 @@ class ModelConfig:
     window: WindowConfig = field(default_factory=WindowConfig)
     bigbird: BigBirdConfig = field(default_factory=BigBirdConfig)
     linformer: LinformerConfig = field(default_factory=LinformerConfig)
+    compressed: CompressedConfig = field(default_factory=CompressedConfig)
+    """Of layers whose mechanism is `compressed`."""
+    hash: HashConfig = field(default_factory=HashConfig)
+    """Of layers whose mechanism is `hash`."""
+    latent: LatentConfig = field(default_factory=LatentConfig)
+    """Of layers whose mechanism is `latent`."""
+    state_space: StateSpaceConfig = field(default_factory=StateSpaceConfig)
+    """Of layers whose mechanism is `state_space`."""
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class

@@ -13,10 +13,14 @@ from model.batches import read_places
 from model.columns import split_of
 from model.config import ModelConfig
 from model.config.bigbird import BigBirdConfig
+from model.config.compressed import CompressedConfig
+from model.config.hash import HashConfig
+from model.config.latent import LatentConfig
 from model.config.linear import LinearConfig
 from model.config.linformer import LinformerConfig
 from model.config.patterns import PatternsConfig
 from model.config.performer import PerformerConfig
+from model.config.state_space import StateSpaceConfig
 from model.config.window import WindowConfig
 from model.context import PER_PIECE, Context
 from model.kernels import choose
@@ -71,6 +75,20 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
 }, "linformer": {
     "few": ModelConfig(dim=DIM, heads=4, kv_heads=2, linformer=LinformerConfig(slots=5, length=70)),
     "by context": ModelConfig(dim=DIM, heads=2, positions="learned", context=80, linformer=LinformerConfig(slots=3)),
+}, "compressed": {
+    "three ratios": ModelConfig(dim=DIM, heads=6, kv_heads=3, compressed=CompressedConfig(window=4, reach=3)),
+    "wide blocks": ModelConfig(dim=DIM, heads=2, positions="learned",
+                               compressed=CompressedConfig(ratios=(7,), window=9, reach=2)),
+}, "hash": {
+    "rounds": ModelConfig(dim=DIM, heads=4, kv_heads=2, hash=HashConfig(buckets=4, keys=3, local=2)),
+    "dissimilar": ModelConfig(dim=DIM, heads=2, positions="learned",
+                              hash=HashConfig(rounds=1, dissimilar=1, buckets=2, keys=5, local=1)),
+}, "latent": {
+    "as in the paper": ModelConfig(dim=DIM, heads=3, latent=LatentConfig(query_rank=7)),
+    "groups": ModelConfig(dim=DIM, heads=4, kv_heads=2, latent=LatentConfig(rank=5, rotary=4)),
+}, "state_space": {
+    "groups": ModelConfig(dim=DIM, heads=4, state_space=StateSpaceConfig(state=5, groups=2, chunk=16)),
+    "one chunk of chunks more": ModelConfig(dim=DIM, heads=2, state_space=StateSpaceConfig(state=3, taps=1, chunk=2)),
 }}  # fmt: skip
 """What each mechanism is made with, at least one a line of the table."""
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]
