@@ -19,6 +19,7 @@ from flows.cli_fit import fit
 from flows.cli_generate import generate
 from flows.cli_lexicon import lexicon
 from flows.cli_study import study
+from flows.cli_task import task
 from flows.cli_train import train
 from flows.results import write_json
 
@@ -42,6 +43,7 @@ app.command()(evaluate)
 app.command()(overlap)
 app.command()(picture)
 app.command()(profile)
+app.command()(task)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[
