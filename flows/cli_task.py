@@ -16,6 +16,9 @@ def task(
         str, typer.Option(help="Of the second test: pieces, or so many times those of training, as in 2x.")
     ] = "2x",
     test_rows: Annotated[int, typer.Option(help="Sequences of each test.", min=1)] = 64,
+    grow: Annotated[
+        float, typer.Option(help="Part of the steps in which sequences grow from an eighth of --pieces.", min=0, max=1)
+    ] = 0.0,
     enough: Annotated[
         float, typer.Option(help="Stop once so large a share of fresh answers is exact; 0: never.", min=0, max=1)
     ] = 0.0,
@@ -30,9 +33,8 @@ def task(
     from model.tasks.training import TaskRun, train_task
 
     chosen = changed(load_recipe(recipe), seed, steps)
-    run = TaskRun(
-        task=name, pieces=pieces, test_pieces=pieces_of(test_length, pieces), test_rows=test_rows, enough=enough
-    )
+    longer = pieces_of(test_length, pieces)
+    run = TaskRun(task=name, pieces=pieces, test_pieces=longer, test_rows=test_rows, grow=grow, enough=enough)
     with Display() as display:
 
         def told(step: int, total: int, nats: float) -> None:

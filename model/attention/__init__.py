@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from model.attention.memory import MemoryAttention
+from model.attention.memory import mix_slow as memory_slow
 from model.attention.views import ViewsAttention, mix_slow
 from model.context import Context
 
@@ -48,5 +50,8 @@ class Entry(NamedTuple):
     """The time orders that it knows: True is causal, False sees ahead. In any other it raises ValueError."""
 
 
-MECHANISMS: dict[str, Entry] = {"views": Entry(ViewsAttention, mix_slow)}
+MECHANISMS: dict[str, Entry] = {
+    "views": Entry(ViewsAttention, mix_slow),
+    "memory": Entry(MemoryAttention, memory_slow, orders=(True,)),
+}
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import inf
 
 from model.config.checks import at_least_one, nearest
+from model.config.memory import MemoryConfig
 from model.masks import MASKS
 from model.parse import parse
 from model.views import View, mask_names
@@ -60,6 +61,8 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+    memory: MemoryConfig = MemoryConfig()
+    """Of layers whose mechanism is `memory`."""
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class

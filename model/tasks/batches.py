@@ -27,8 +27,10 @@ def task_batch(task: Task, rows: int, length: int, seed: list[int]) -> Batch:
 class TaskRows:
     """Endless batches, as model.feeds.Rows has them."""
 
-    def __init__(self, task: Task, *, rows: int, length: int, seed: int) -> None:
-        self.task, self.rows, self.length, self.seed = task, rows, length, seed
+    def __init__(self, task: Task, *, rows: int, length: int, seed: int, growing: int = 0) -> None:
+        """growing: batches until sequences are as long as `length`: an eighth of it at first, a quarter, a half, each
+        for as long, in so many more rows."""
+        self.task, self.rows, self.length, self.seed, self.growing = task, rows, length, seed, growing
         self.position = 0
 
     def state(self) -> dict[str, int]:
@@ -38,5 +40,7 @@ class TaskRows:
         self.position = int(state["position"])
 
     def next(self) -> Batch:
+        times = 2 ** max(0, 3 - 3 * self.position // self.growing) if self.growing else 1
+        length = max(self.task.shortest, self.length // times)
         self.position += 1
-        return task_batch(self.task, self.rows, self.length, [self.seed, self.position])
+        return task_batch(self.task, self.rows * max(1, self.length // length), length, [self.seed, self.position])

@@ -35,9 +35,7 @@ def _list(pieces: int, random: np.random.Generator, out: list[int]) -> int:
     """Write a list of exactly so many pieces, 4 or more; return its value."""
     operator = int(random.integers(MIN, END))
     out.append(operator)
-    arguments = [
-        _list(size, random, out) if size > 1 else _digit(random, out) for size in _sizes(pieces - 2, random)
-    ]
+    arguments = [_list(size, random, out) if size > 1 else _digit(random, out) for size in _sizes(pieces - 2, random)]
     out.append(END)
     return value(operator, arguments)
 

@@ -5,7 +5,7 @@ if all of it is exact. Intervals are of 95%: over drawn rows, for the answers of
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -43,6 +43,9 @@ class TaskRun:
     test_pieces: int
     """Of a sequence in the second test; the first is as long as in training."""
     test_rows: int = 64
+    grow: float = 0.0
+    """The first part of the steps, in which sequences grow from an eighth of `pieces`. What looks back for one of many
+    begins to be learnt sooner among few."""
     enough: float = 0.0
     """Stop early once so large a share of the answers in training batches is exact, over SAID steps; 0: never."""
 
@@ -62,7 +65,7 @@ def train_task(recipe: Recipe, run: TaskRun, *, device: str = "cpu", threads: in
     if model.objective != "causal" or model.reads_words() or model.tags or model.tag_loss:
         raise ValueError(f"recipe {recipe.name!r} reads words, or learns other than the next piece; a task has neither "
                          "words nor tags: choose objective = 'causal' and views of places")  # fmt: skip
-    config = replace(recipe.train, length=run.pieces)
+    config = recipe.train
     if config.seed >= TEST_SEED:
         raise ValueError(f"seed is {config.seed}; give one below {TEST_SEED}, from where test sequences are drawn")
     with own_settings(threads, device):
@@ -71,7 +74,8 @@ def train_task(recipe: Recipe, run: TaskRun, *, device: str = "cpu", threads: in
         decoder.checkpoint_layers = config.checkpoint_layers
         objective, optimizers = Objective(decoder, config.seed).to(device), make_optimizers(decoder, config)
         weights = [weight for group in groups_of(optimizers) for weight in group["params"]]
-        rows = TaskRows(task, rows=config.rows, length=config.length, seed=config.seed)
+        growing = round(run.grow * config.steps)
+        rows = TaskRows(task, rows=config.rows, length=run.pieces, seed=config.seed, growing=growing)
         began, nats, done = perf_counter(), 0.0, 0
         for step in range(1, config.steps + 1):
             set_rate(optimizers, learning_rate(step, config))
@@ -87,7 +91,10 @@ def train_task(recipe: Recipe, run: TaskRun, *, device: str = "cpu", threads: in
                 if on_step:
                     on_step(step, config.steps, nats / SAID)
                 nats = 0.0
-                if run.enough and exact(decoder, task, run, run.pieces, [config.seed, config.steps + step], 4) >= run.enough:
+                if (
+                    run.enough
+                    and exact(decoder, task, run, run.pieces, [config.seed, config.steps + step], 4) >= run.enough
+                ):
                     break
         seconds = perf_counter() - began
         tests = {length: tested(decoder, task, run, length) for length in dict.fromkeys((run.pieces, run.test_pieces))}
@@ -98,6 +105,7 @@ def train_task(recipe: Recipe, run: TaskRun, *, device: str = "cpu", threads: in
         "weights": sum(weight.numel() for weight in weights),
         "pieces": run.pieces,
         "rows": config.rows,
+        "grow": run.grow,
         "steps": done,
         "seed": config.seed,
         "seconds": seconds,

@@ -10,7 +10,7 @@ from torch import Tensor
 from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
-from model.config import ModelConfig
+from model.config import MemoryConfig, ModelConfig
 from model.context import PER_PIECE, Context
 from model.kernels import choose
 from tests.model.toy import VOCABULARY, ToyAnnotator, toy_context, toy_document, with_toy_bonds
@@ -22,6 +22,23 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}, "memory": {
+    "all": ModelConfig(
+        dim=DIM, heads=6, kv_heads=3, pattern=("memory",),
+        memory=MemoryConfig(segment=8, slots=5, bits=7, pool=4, summaries=3),
+    ),
+    "linear": ModelConfig(
+        dim=DIM, heads=2, positions="alibi", pattern=("memory",),
+        memory=MemoryConfig(kinds=("linear",), segment=5, delta=False),
+    ),
+    "kept": ModelConfig(
+        dim=DIM, heads=2, positions="learned", pattern=("memory",),
+        memory=MemoryConfig(kinds=("kept",), segment=6, slots=9, bits=5, checkpoint=False),
+    ),
+    "pooled": ModelConfig(
+        dim=DIM, heads=2, pattern=("memory",),
+        memory=MemoryConfig(kinds=("pooled",), segment=6, pool=3, summaries=7),
+    ),
 }}  # fmt: skip
 """What each mechanism is made with, at least one a line of the table."""
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]

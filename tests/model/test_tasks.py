@@ -79,6 +79,10 @@ def test_rows_follow_from_seed_and_step_and_can_be_left() -> None:
     rows[1].resume({"position": 5})
     rows[0].resume(rows[1].state())
     assert torch.equal(rows[0].next().ids, rows[1].next().ids)
+    growing = TaskRows(TASKS["odd"], rows=2, length=64, seed=0, growing=6)
+    assert [tuple(growing.next().ids.shape) for _ in range(8)] == [
+        (16, 8), (16, 8), (8, 16), (8, 16), (4, 32), (4, 32), (2, 64), (2, 64)
+    ]  # fmt: skip
     batch = task_batch(TASKS["odd"], 1, 40, [0])
     starts = batch.context.sentence_start[0].unique().tolist()
     assert starts == [0, 10, 20, 30]
