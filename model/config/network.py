@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import inf
 
 from model.config.checks import at_least_one, nearest
+from model.config.depth import DepthConfig
 from model.config.memory import MemoryConfig
 from model.masks import MASKS
 from model.parse import parse
@@ -61,6 +62,8 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+    depth: DepthConfig = DepthConfig()
+    """Layers that share weights or are reversible, and pondering."""
     memory: MemoryConfig = MemoryConfig()
     """Of layers whose mechanism is `memory`."""
 
@@ -97,6 +100,8 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
         for text in (text for views in (self.views, *self.layer_views) for text in views):
             parse(text)
+        alike = {layer: (self.mechanism(layer), self.head_views(layer)) for layer in range(self.layers)}
+        self.depth.check(self.layers, alike, self.objective)
 
     def head_views(self, layer: int = 0) -> tuple[View, ...]:
         """The view of each head of a layer."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from model.batches import NO_TARGET
 from model.config import Recipe
+from model.depth.ponder import histogram
 from model.evaluate.intervals import ratio_interval, share, wilson
 from model.machine import own_settings
 from model.objective import Objective
@@ -98,6 +99,10 @@ def train_task(recipe: Recipe, run: TaskRun, *, device: str = "cpu", threads: in
                     break
         seconds = perf_counter() - began
         tests = {length: tested(decoder, task, run, length) for length in dict.fromkeys((run.pieces, run.test_pieces))}
+    pondered = {}
+    if decoder.halting is not None:
+        batches = [task_batch(task, run.test_rows, run.pieces, [TEST_SEED, run.pieces]).to(device)]
+        pondered = {"ponder": histogram(decoder, batches)}
     return {
         "task": run.task,
         "says": task.says,
@@ -111,6 +116,7 @@ def train_task(recipe: Recipe, run: TaskRun, *, device: str = "cpu", threads: in
         "seconds": seconds,
         "chance": task.chance,
         "tests": [{"pieces": length, **found} for length, found in tests.items()],
+        **pondered,
     }
 
 
