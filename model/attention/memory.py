@@ -83,35 +83,43 @@ class MemoryAttention(Heads):
 
     def forward(self, x_BNM: Tensor, context: Context) -> Tensor:
         plan: Segments = self.prepare(context).plans[self.look]
-        if not plan.waves:
-            return torch.zeros_like(x_BNM)
         flat = x_BNM.flatten(0, 1)
-        mixed = self.remembering(flat, plan) if torch.is_grad_enabled() else self.reading(flat, plan)
-        return mixed.view(x_BNM.shape).masked_fill(~context.valid()[:, :, None], 0.0)
+        mixed = self.recorded(flat, plan) if torch.is_grad_enabled() else self.read_on(flat, plan)
+        return mixed.view(x_BNM.shape)
 
-    def reading(self, flat: Tensor, plan: Segments) -> Tensor:
+    def read_on(self, flat: Tensor, plan: Segments) -> Tensor:
         """[B*N,M]: segment by segment into one tensor; memory beside it and the input does not grow with N."""
-        room, memory = flat.new_empty(0), None
-        for number, (places, into) in enumerate(zip(plan.split(plan.places), plan.split(plan.into), strict=True)):
-            out, memory = self.segment(flat[places], memory, plan.going(number), number)
-            if number == 0:
-                room = out.new_zeros(len(flat) + 1, out.shape[-1])  # what fills a segment up goes into the last
-            room[into] = out
+        room, memory = flat.new_zeros(plan.room + 1, flat.shape[1]), None  # what fills a segment up goes into the last
+        for wave in range(plan.waves()):
+            places, into = plan.places(wave)
+            out, memory = self.segment(flat[places], memory, plan.sequences(wave + 1), wave)
+            room[into] = out.to(room.dtype)
         return room[:-1]
 
-    def remembering(self, flat: Tensor, plan: Segments) -> Tensor:
+    def recorded(self, flat: Tensor, plan: Segments) -> Tensor:
         """[B*N,M], for a backward pass, which finds the memory at each segment's beginning, and computes the rest."""
+        if not plan.waves():
+            return torch.zeros_like(flat) + self.nothing()
         # One gather and one scatter for all waves: of each of its own, going back would take O(N) a segment.
+        places = [plan.places(wave) for wave in range(plan.waves())]
+        tiles = flat.index_select(0, torch.cat([of.flatten() for of, _ in places])).split(
+            [of.numel() for of, _ in places]
+        )
         outs, memory = list[Tensor](), None
-        again = self.settings.checkpoint and len(plan.waves) > 1
-        for number, tile in enumerate(plan.split(flat.index_select(0, plan.places))):
-            given = tile, memory, plan.going(number), number
+        again = self.settings.checkpoint and len(places) > 1
+        for wave, (tile, (of, _)) in enumerate(zip(tiles, places, strict=True)):
+            given = tile.unflatten(0, of.shape), memory, plan.sequences(wave + 1), wave
             if again:
                 out, memory = checkpoint(self.segment, *given, use_reentrant=False, preserve_rng_state=False)
             else:
                 out, memory = self.segment(*given)
             outs.append(out.flatten(0, 1))
-        return torch.cat(outs).index_select(0, plan.where) + self.nothing()
+        into = torch.cat([into.flatten() for _, into in places])
+        where = torch.full((plan.room + 1,), len(into), device=flat.device)
+        where[into] = torch.arange(len(into), device=flat.device)
+        # Padding reads the one row of zeros behind all that was computed.
+        outs.append(outs[0].new_zeros(1, flat.shape[1]))
+        return torch.cat(outs).index_select(0, where[:-1]) + self.nothing()
 
     def nothing(self) -> Tensor:
         """0, made of the memory's weights: rows of one segment use none, and whoever shares out gradients wants all."""

@@ -2,7 +2,7 @@
 
 Segments count from where a sequence begins, wherever that is in its row, so that packing changes nothing. Longest
 sequences come first: those that a wave still has are the first of those that the wave before it had. Letters: B rows,
-N pieces of a row, Q sequences.
+N pieces of a row, Q sequences, S pieces of a segment.
 """
 
 from typing import NamedTuple
@@ -13,65 +13,45 @@ from torch import Tensor
 from model.context import Context
 
 
-class Wave(NamedTuple):
-    """The n-th segments of the sequences that have one."""
-
-    sequences: int
-    width: int
-    """Pieces of a segment; in the last wave of the longest sequence perhaps fewer."""
-
-
 class Segments(NamedTuple):
-    """How a batch falls into waves."""
+    """How a batch falls into waves; O(Q) memory, whatever the length of the rows."""
 
-    waves: tuple[Wave, ...]
-    places: Tensor
-    """int64: places of the flat batch [B*N], wave after wave, sequence after sequence. What a segment lacks of its
-    wave's width is filled up with its last place: what is computed there is not read."""
-    into: Tensor
-    """int64: as `places`, but B * N, a place that there is not, where a segment is filled up."""
-    where: Tensor
-    """int64 [B*N]: where a place stands in `places`; 0 at padding."""
+    size: int
+    """Pieces of a segment."""
+    room: int
+    """B * N, the places of the flat batch."""
+    begin_Q: Tensor
+    """int64: places where sequences begin."""
+    last_Q: Tensor
+    """int64: places of their last pieces."""
+    lengths: tuple[int, ...]
+    """Of the sequences, the longest first; so all else."""
 
-    def split(self, x: Tensor) -> list[Tensor]:
-        """x [places,…] by waves, each [sequences,width,…]."""
-        parts = x.split([wave.sequences * wave.width for wave in self.waves])
-        return [part.unflatten(0, wave) for part, wave in zip(parts, self.waves, strict=True)]
+    def waves(self) -> int:
+        return -(-self.lengths[0] // self.size) if self.lengths else 0
 
-    def going(self, number: int) -> int:
-        """How many sequences of a wave go on into the next."""
-        return self.waves[number + 1].sequences if number + 1 < len(self.waves) else 0
+    def sequences(self, wave: int) -> int:
+        """How many sequences have so many segments and one more."""
+        return sum(length > wave * self.size for length in self.lengths)
+
+    def places(self, wave: int) -> tuple[Tensor, Tensor]:
+        """int64 [Q,S]: places to read from and to write to. As wide as the longest segment; what the others lack is
+        filled up with their last place, and written to `room`, a place that there is not."""
+        Q, first = self.sequences(wave), wave * self.size
+        width = min(self.size, self.lengths[0] - first)
+        place_QS = self.begin_Q[:Q, None] + first + torch.arange(width, device=self.begin_Q.device)
+        last_Q1 = self.last_Q[:Q, None]
+        return place_QS.minimum(last_Q1), torch.where(place_QS <= last_Q1, place_QS, self.room)
 
 
 def segments_of(context: Context, size: int) -> Segments:
     """The waves of a batch. size: pieces of a segment."""
     document_BN = context.document
-    B, N = document_BN.shape
-    place = torch.arange(B * N, device=document_BN.device)
-    valid = context.valid().flatten()
-    begin = (place - place % N) + context.sequence_start().flatten()
-    begins = torch.unique(begin[valid])  # sorted
-    number = torch.searchsorted(begins, begin).clamp(max=max(0, len(begins) - 1))  # at padding any
-    length = torch.bincount(number[valid], minlength=len(begins))
-    order = length.argsort(descending=True, stable=True)
-    begins, lengths = begins[order], length[order]
-    rank, within = order.argsort()[number] if len(order) else number, place - begin
-    longest = lengths.tolist()
-    waves, parts, into, offsets = list[Wave](), list[Tensor](), list[Tensor](), list[int]()
-    offset = 0
-    for first in range(0, longest[0] if longest else 0, size):
-        sequences = sum(each > first for each in longest)
-        wave = Wave(sequences, min(size, longest[0] - first))
-        inside = first + torch.arange(wave.width, device=place.device)
-        last, its = lengths[:sequences, None] - 1, begins[:sequences, None]
-        parts.append((its + inside.minimum(last)).flatten())
-        into.append(torch.where(inside <= last, its + inside, B * N).flatten())
-        waves.append(wave)
-        offsets.append(offset)
-        offset += sequences * wave.width
-    if not waves:
-        return Segments((), place[:0], place[:0], place * 0)
-    which = (within // size).clamp(max=len(waves) - 1)
-    widths = torch.tensor([wave.width for wave in waves], device=place.device)
-    where = torch.tensor(offsets, device=place.device)[which] + rank * widths[which] + within % size
-    return Segments(tuple(waves), torch.cat(parts), torch.cat(into), torch.where(valid, where, 0))
+    differs = document_BN[:, 1:] != document_BN[:, :-1]
+    edge = differs.new_ones(len(document_BN), 1)
+    valid = context.valid()
+    begin_Q = (torch.cat([edge, differs], dim=1) & valid).flatten().nonzero().squeeze(1)
+    last_Q = (torch.cat([differs, edge], dim=1) & valid).flatten().nonzero().squeeze(1)
+    order = (last_Q - begin_Q).argsort(descending=True, stable=True)
+    begin_Q, last_Q = begin_Q[order], last_Q[order]
+    return Segments(size, document_BN.numel(), begin_Q, last_Q, tuple((last_Q - begin_Q + 1).tolist()))
