@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from torch import Tensor
 
 from model.attention.memory import MemoryAttention
-from model.attention.memory import mix_slow as memory_slow
+from model.attention.memory_slow import mix_slow as memory_slow
 from model.attention.views import ViewsAttention, mix_slow
 from model.context import Context
 

@@ -13,8 +13,8 @@ Keys of the last two stand beside the segment's own in one softmax. What is reme
 Infini-attention: rotary positions and ALiBi count within a segment alone, so that nothing grows with the text, and a
 memory is at 131,072 pieces what it was at 4,096. What is remembered was chosen by finished segments, so nothing leaks.
 
-`mix_slow` is the meaning, piece by piece. Letters: B rows, N pieces of a row, Q sequences, S pieces of a segment,
-H heads, G heads of keys and values, E = H / G, D width of a head, M width of the model, F keys that are remembered.
+`model.attention.memory_slow` is the meaning, piece by piece. Letters: B rows, N pieces of a row, Q sequences, S pieces
+of a segment, H heads, G heads of keys and values, E = H / G, D width of a head, M width of the model, F keys that are remembered.
 """
 
 from dataclasses import dataclass
@@ -102,13 +102,12 @@ class MemoryAttention(Heads):
             return torch.zeros_like(flat) + self.nothing()
         # One gather and one scatter for all waves: of each of its own, going back would take O(N) a segment.
         places = [plan.places(wave) for wave in range(plan.waves())]
-        tiles = flat.index_select(0, torch.cat([of.flatten() for of, _ in places])).split(
-            [of.numel() for of, _ in places]
-        )
+        all_ = flat.index_select(0, torch.cat([of.flatten() for of, _ in places]))
+        tiles = torch.split(all_, [of.numel() for of, _ in places])
         outs, memory = list[Tensor](), None
         again = self.settings.checkpoint and len(places) > 1
         for wave, (tile, (of, _)) in enumerate(zip(tiles, places, strict=True)):
-            given = tile.unflatten(0, of.shape), memory, plan.sequences(wave + 1), wave
+            given = tile.view(*of.shape, -1), memory, plan.sequences(wave + 1), wave
             if again:
                 out, memory = checkpoint(self.segment, *given, use_reentrant=False, preserve_rng_state=False)
             else:
@@ -177,7 +176,8 @@ class MemoryAttention(Heads):
         score = _grouped(turned(q, turn), G) @ near.transpose(-1, -2)[:, :, None] * scale
         score = (score.flatten(1, 2) + bias.to(score.dtype)).unflatten(1, (G, -1))
         if memory is None:
-            return (score.softmax(-1).to(v.dtype) @ v[:, :, None]).flatten(1, 2)
+            near_only: Tensor = score.softmax(-1).to(v.dtype) @ v[:, :, None]
+            return near_only.flatten(1, 2)
         far = torch.cat([memory.keys_QGFD, memory.pooled_keys_QGFD], dim=2)
         far_score = _grouped(q, G) @ far.transpose(-1, -2)[:, :, None] * scale
         if seen_QF is not None:
@@ -216,11 +216,16 @@ class MemoryAttention(Heads):
         )
         pooled = memory[5:]
         if self.pooling is not None:
-            weight = self.pooling.softmax(-1)[:, None, :, None].to(k_QGSD.dtype)
-            means = ((x.unflatten(2, (-1, self.settings.pool)) * weight).sum(3) for x in (k_QGSD, v_QGSD))
-            joined = (torch.cat(pair, dim=2) for pair in zip(pooled, means, strict=True))
-            pooled = tuple(each[:, :, -self.settings.summaries :] for each in joined)
+            pooled = (self.pooled(pooled[0], k_QGSD), self.pooled(pooled[1], v_QGSD))
         return Memory(*linear, *kept, *pooled)
+
+    def pooled(self, before_QGFD: Tensor, x_QGSD: Tensor) -> Tensor:
+        """The latest of the means before and those of a segment's keys, or values."""
+        assert self.pooling is not None
+        Q, G, _, D = x_QGSD.shape
+        weight = self.pooling.softmax(-1)[:, None, :, None].to(x_QGSD.dtype)
+        mean_QGFD = (x_QGSD.reshape(Q, G, -1, self.settings.pool, D) * weight).sum(3)
+        return torch.cat([before_QGFD, mean_QGFD], dim=2)[:, :, -self.settings.summaries :]
 
     def kept(
         self, memory: Memory, k_QGSD: Tensor, v_QGSD: Tensor, place_QGS: Tensor, votes_QGb: Tensor
@@ -252,9 +257,9 @@ class MemoryAttention(Heads):
             room(slots, D), room(slots, D), room(slots, dtype=torch.int64), room(summaries, D), room(summaries, D),
         )  # fmt: skip
         count = torch.zeros(rows, dtype=torch.int64, device=on)
-        near = (room(settings.segment, D) for _ in range(3))
+        keys, turned_keys, values = (room(settings.segment, D) for _ in range(3))
         votes = room(settings.bits if slots else 0, dtype=torch.float32)
-        return State(*near, votes, count, count.clone(), memory)
+        return State(keys, turned_keys, values, votes, count, count.clone(), memory)
 
     @torch.no_grad()
     def step(self, x_BM: Tensor, begins_B: Tensor, state: "State") -> tuple[Tensor, "State"]:
@@ -292,8 +297,8 @@ class MemoryAttention(Heads):
         ours = [part[row : row + 1] for part in state.memory]
         held = [part[:, :, : min(pair)] for part, *pair in zip(ours[2:], counts, read, strict=True)]
         before = Memory(*ours[:2], *held) if number else None
-        near = (part[row : row + 1] for part in (state.keys, state.values, state.votes))
-        for room, found in zip(ours, self.remember(before, *near, number), strict=True):
+        k, v, votes = (part[row : row + 1] for part in (state.keys, state.values, state.votes))
+        for room, found in zip(ours, self.remember(before, k, v, votes, number), strict=True):
             if room.numel():
                 room[:, :, : found.shape[2]] = found
         state.at[row], state.votes[row] = 0, 0
@@ -330,11 +335,11 @@ def turned(x_QHSD: Tensor, turn: Turn | None) -> Tensor:
 def codes(x: Tensor, bits: int) -> Tensor:
     """[…,bits] of 1 and -1: on which side of planes a vector [...,D] lies. Two agree in the more bits, the smaller the
     angle between them (Charikar 2002)."""
-    return torch.where(x.detach() @ _planes(x.shape[-1], bits, x.device, x.dtype) >= 0, 1.0, -1.0)
+    return torch.where(x.detach() @ planes_of(x.shape[-1], bits, x.device, x.dtype) >= 0, 1.0, -1.0)
 
 
 @lru_cache(maxsize=64)
-def _planes(width: int, bits: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+def planes_of(width: int, bits: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """[D,bits]: normals of 1 and -1, which do what normals drawn from a Gaussian do (Achlioptas 2003). By a hash, so
     that they need not be saved."""
     signs = (hashed(torch.arange(width * bits)) >> 16) & 1
@@ -343,7 +348,8 @@ def _planes(width: int, bits: int, device: torch.device, dtype: torch.dtype) -> 
 
 def _grouped(q_QHSD: Tensor, groups: int) -> Tensor:
     """[Q,G,E,S,D]"""
-    return q_QHSD.unflatten(1, (groups, -1))
+    Q, _, S, D = q_QHSD.shape
+    return q_QHSD.reshape(Q, groups, -1, S, D)
 
 
 def _positive(x: Tensor) -> Tensor:
@@ -354,7 +360,7 @@ def _positive(x: Tensor) -> Tensor:
 def _recalled(q_QHSD: Tensor, memory: Memory) -> Tensor:
     """[Q,H,S,D]: what the sums say to queries, or keys."""
     with torch.autocast(q_QHSD.device.type, enabled=False):
-        sure = _positive(q_QHSD.to(memory.sums_QGDD.dtype)).unflatten(1, (memory.sums_QGDD.shape[1], -1))
+        sure = _positive(_grouped(q_QHSD.to(memory.sums_QGDD.dtype), memory.sums_QGDD.shape[1]))
         said = sure @ memory.sums_QGDD[:, :, None]
         mass = sure @ memory.mass_QGD[:, :, None, :, None]
         # A sequence that has finished nothing yet has no mass; what is said to it is not read, but must be a number.
@@ -368,71 +374,3 @@ def _added(memory: Memory, k_QGSD: Tensor, v_QGSD: Tensor, delta: bool, some: bo
         sure, v = _positive(k_QGSD.to(exact)), v_QGSD.to(exact)
         new = v - _recalled(k_QGSD, memory) if delta and some else v
         return memory.sums_QGDD + sure.transpose(-1, -2) @ new, memory.mass_QGD + sure.sum(2)
-
-
-def mix_slow(layer: MemoryAttention, x_BNM: Tensor, context: Context) -> Tensor:
-    """The slow twin of a layer: one piece, one head, one segment at a time."""
-    rows = []
-    for row in range(x_BNM.shape[0]):
-        document, starts = context.document[row].tolist(), context.sequence_start()[row].tolist()
-        said = [layer.heads(x[None, None], None) for x in x_BNM[row]]
-        for t, its in enumerate(document):
-            if its < 0:
-                rows.append(torch.zeros_like(x_BNM[row, t]))
-                continue
-            heads = [_slow_head(layer, head, said[starts[t] : t + 1]) for head in range(layer.query_heads)]
-            rows.append(layer.out(torch.cat(heads)))
-    return torch.stack(rows).view(x_BNM.shape) + layer.nothing()
-
-
-def _slow_head(layer: MemoryAttention, head: int, pieces: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """[D]: what the last of these pieces of a sequence, from its first on, takes."""
-    settings, each = layer.settings, layer.query_heads // layer.key_heads
-    S, group = settings.segment, head // each
-    begin = (len(pieces) - 1) // S * S  # of the segment of the last
-    q = [piece[0][0, :, 0] for piece in pieces]
-    k, v = ([piece[part][0, group, 0] for piece in pieces] for part in (1, 2))
-    sums, mass, kept, pooled = torch.zeros(()), torch.zeros(()), list[int](), list[tuple[Tensor, Tensor]]()
-    for first in range(0, begin, S):
-        inside = range(first, first + S)
-        old, weight = (sums, mass), [functional.elu(k[at]) + 1 for at in inside]
-        for at, sure in zip(inside, weight, strict=True):
-            said = (sure @ old[0]) / (sure @ old[1]) if settings.delta and first else torch.zeros(())
-            sums, mass = sums + torch.outer(sure, v[at] - said), mass + sure
-        hashes = [_slow_hash(layer, q[at][one]) for at in inside for one in range(group * each, (group + 1) * each)]
-        alike = {}
-        for at in [*kept, *inside]:
-            hash_ = _slow_hash(layer, k[at])
-            alike[at] = sum(mine == yours for other in hashes for mine, yours in zip(hash_, other, strict=True))
-        kept = sorted(sorted(alike, key=lambda at: (alike[at], at))[-settings.slots :])
-        if layer.pooling is not None:
-            means = layer.pooling[group].softmax(0)
-            for start in range(first, first + S, settings.pool):
-                near = list(zip(means, range(start, start + settings.pool), strict=True))
-                key, value = (sum((w * x[at] for w, at in near), torch.zeros(())) for x in (k, v))
-                pooled = [*pooled, (key, value)][-settings.summaries :]
-    asked, turn = q[-1][head], layer.turn(q[-1].device)
-    scores, values = [], []
-    if "kept" in settings.kinds:
-        scores, values = [asked @ k[at] for at in kept], [v[at] for at in kept]
-    scores += [asked @ key for key, _ in pooled]
-    values += [value for _, value in pooled]
-    for at in range(begin, len(pieces)):
-        here, there = (
-            x if turn is None else rotate(x[None], Turn(turn.cos[place - begin], turn.sin[place - begin]))[0]
-            for x, place in ((asked, len(pieces) - 1), (k[at], at))
-        )
-        back = (len(pieces) - 1 - at) * layer.slopes[head] if layer.slopes else 0.0
-        scores.append(here @ there - back * layer.width**0.5)
-        values.append(v[at])
-    weights = (torch.stack(scores) * layer.width**-0.5).softmax(0)
-    mixed = (weights[:, None] * torch.stack(values)).sum(0)
-    if layer.gate is None or not begin:
-        return mixed
-    sure, gate = functional.elu(asked) + 1, layer.gate[head].sigmoid()
-    return gate * (sure @ sums) / (sure @ mass) + (1 - gate) * mixed
-
-
-def _slow_hash(layer: MemoryAttention, x: Tensor) -> list[bool]:
-    planes = _planes(layer.width, layer.settings.bits, x.device, x.dtype)
-    return [side >= 0 for side in (x.detach() @ planes).tolist()]

@@ -1,5 +1,6 @@
 """What a model does with its depth, as settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model.config.checks import nearest
@@ -52,7 +53,7 @@ class DepthConfig:
         """Whether a model's output is that of its last layer, each of which adds to the one before."""
         return not (self.reversible or self.ponder)
 
-    def check(self, layers: int, alike: "dict[int, object]", objective: str) -> None:
+    def check(self, layers: int, alike: Mapping[int, object], objective: str) -> None:
         """Errors: ValueError if so many layers cannot share weights as said, or pondering does not fit.
 
         alike: what a layer must have in common with those that share its weights, by its number.

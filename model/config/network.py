@@ -1,6 +1,6 @@
 """The transformer as settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from model.config.checks import at_least_one, nearest
@@ -62,9 +62,9 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
-    depth: DepthConfig = DepthConfig()
+    depth: DepthConfig = field(default_factory=DepthConfig)
     """Layers that share weights or are reversible, and pondering."""
-    memory: MemoryConfig = MemoryConfig()
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     """Of layers whose mechanism is `memory`."""
 
     def __post_init__(self) -> None:

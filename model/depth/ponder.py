@@ -1,14 +1,14 @@
-"""PonderNet (Banino, Balaguer and Blundell 2021): after each step a piece may halt, and learns when it is worth going on.
+"""PonderNet (Banino et al. 2021): after each step a piece may halt, and learns when it is worth going on.
 
-At step n of T a piece halts with probability lambda_n, read off its own stream, if it has not halted before; at the last
-step it does so surely. So p_n = lambda_n (1 - lambda_1) … (1 - lambda_n-1), and all p_n make 1. In training
+At step n of T a piece halts with probability lambda_n, read off its own stream, if it has not halted before; at the
+last step it does so surely. So p_n = lambda_n (1 - lambda_1) … (1 - lambda_n-1), and all p_n make 1. In training
 
     loss = sum of p_n * nats at step n  +  ponder_weight * KL(p, prior)
 
 for each piece, where the prior halts with one probability at every step and surely at the last. What the model says in
-the end is the expectation of what it would say at each step: logits are linear in the normed stream, so its mean under p
-is taken. All pieces are computed to the last step, as deeper layers look at each other's: what halts is how much a step
-counts. lambda_n reads its piece alone, which has read nothing of what comes: pondering leaks nothing.
+the end is the expectation of what it would say at each step: logits are linear in the normed stream, so its mean
+under p is taken. All pieces are computed to the last step, as deeper layers look at each other's: what halts is how
+much a step counts. lambda_n reads its piece alone, which has read nothing of what comes: pondering leaks nothing.
 
 Letters: T steps, B rows, N pieces, M width of the model.
 """
@@ -102,7 +102,7 @@ def histogram(decoder: "Decoder", batches: Iterable[Batch]) -> dict[str, Any]:
 
 
 def expected_slow(decoder: "Decoder", states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The slow twin, of normed streams [B,N,M]: p [T,B,N] and their mean under it, piece by piece, by the definition."""
+    """The slow twin, of normed streams [B,N,M]: p [T,B,N] and their mean under it, by the definition, one by one."""
     assert decoder.halting is not None
     gate = decoder.halting.gate
     B, N, _ = states[0].shape
@@ -119,4 +119,4 @@ def expected_slow(decoder: "Decoder", states: Sequence[Tensor]) -> tuple[Tensor,
             means.append(
                 sum((p * state[row, t] for p, state in zip(probabilities, states, strict=True)), torch.zeros(()))
             )
-    return torch.stack(halts).T.unflatten(1, (B, N)), torch.stack(means).unflatten(0, (B, N))
+    return torch.stack(halts).T.reshape(-1, B, N), torch.stack(means).view(B, N, -1)

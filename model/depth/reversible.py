@@ -48,7 +48,7 @@ class _Reversible(torch.autograd.Function):
         return a, b
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, to_a: Tensor, to_b: Tensor) -> tuple[Tensor | None, ...]:
         a, b, *weights = ctx.saved_tensors
         total: dict[Tensor, Tensor] = {}
@@ -79,7 +79,7 @@ class _Reversible(torch.autograd.Function):
 
 
 def _cast(device: str) -> Any:
-    """What autocast does now, to be done again. Without its cache: it would hand weights that were cast where nothing is
-    recorded to where it must be."""
+    """What autocast does now, to be done again. Without its cache: it would hand weights that were cast where nothing
+    is recorded to where it must be."""
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return lambda: torch.autocast(device, dtype=dtype, enabled=enabled, cache_enabled=False)

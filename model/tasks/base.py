@@ -4,6 +4,7 @@ Letters: N pieces of a sequence.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ def stretches(length: int, shortest: int) -> list[slice]:
     """A sequence cut into RECORDS even parts, or as many as are not too short."""
     parts = max(1, min(RECORDS, length // shortest))
     ends = [length * part // parts for part in range(parts + 1)]
-    return [slice(begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+    return [slice(begin, end) for begin, end in pairwise(ends)]
 
 
 def answers_of(targets: Ints) -> Ints:

@@ -19,7 +19,9 @@ def value(operator: int, arguments: list[int]) -> int:
     if operator == MED:
         middle = sorted(arguments)[(len(arguments) - 1) // 2 : len(arguments) // 2 + 1]
         return sum(middle) // len(middle)
-    return {MIN: min, MAX: max, SM: lambda them: sum(them) % 10}[operator](arguments)
+    if operator == SM:
+        return sum(arguments) % 10
+    return min(arguments) if operator == MIN else max(arguments)
 
 
 def make(length: int, random: np.random.Generator) -> Sequence:

@@ -1,8 +1,8 @@
 """Associative recall (Ba et al. 2016), many questions to a sequence (Arora et al. 2023): which value came with the key?
 
-The first half of a sequence holds 64 pairs of a key and a value at places drawn at random, the second half asks each key
-once, in another order; the value follows its key there too, and all other pieces are noise. In 256 pieces there is no
-room for noise; in shorter sequences there are fewer pairs.
+The first half of a sequence holds 64 pairs of a key and a value at places drawn at random, the second half asks each
+key once, in another order; the value follows its key there too, and all other pieces are noise. In 256 pieces there is
+no room for noise; in shorter sequences there are fewer pairs.
 """
 
 import numpy as np

@@ -148,7 +148,7 @@ def _counts(decoder: Decoder, task: Task, length: int, seed: list[int], rows: in
         asked = batch.targets != NO_TARGET
         said = (hidden_BNM[asked] @ decoder.embedding.weight.T).argmax(-1)  # elsewhere no logit is needed
         which = torch.from_numpy(answers_of(batch.targets[0].cpu().numpy())[asked[0].cpu().numpy()])
-        wrong = which[(said != batch.targets[asked]).cpu()].unique()
+        wrong = which[(said != batch.targets[asked]).cpu()]
         cases[row] = int(which.max()) + 1
-        right[row] = cases[row] - len(wrong)
+        right[row] = cases[row] - len(torch.unique(wrong))
     return right, cases

@@ -172,7 +172,8 @@ def test_the_prior_is_geometric_and_nothing_is_apart_from_itself() -> None:
     apart = divergence(sure[:, None, None], 0.25)
     apart.sum().backward()
     assert apart.item() == pytest.approx(1.386294, abs=1e-5)  # log 4
-    assert sure.grad is not None and sure.grad.isfinite().all()
+    assert sure.grad is not None
+    assert sure.grad.isfinite().all()
 
 
 def test_halting_depends_on_nothing_that_comes_later() -> None:

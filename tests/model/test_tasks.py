@@ -24,11 +24,13 @@ def test_the_answer_from_the_ids_alone_is_what_the_generator_knew(name: str) -> 
         for seed in range(5):
             ids, targets = task.make(length, np.random.default_rng(seed))
             assert len(ids) == length
-            assert 0 <= ids.min() and ids.max() < task.vocabulary
+            assert ids.min() >= 0
+            assert ids.max() < task.vocabulary
             assert (targets != NO_TARGET).any(), (length, seed)
             np.testing.assert_array_equal(task.answer(ids), targets)
             said = targets[targets != NO_TARGET]
-            assert 0 <= said.min() and said.max() < task.vocabulary
+            assert said.min() >= 0
+            assert said.max() < task.vocabulary
 
 
 @pytest.mark.parametrize("name", TASKS)
