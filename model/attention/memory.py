@@ -14,7 +14,8 @@ Infini-attention: rotary positions and ALiBi count within a segment alone, so th
 memory is at 131,072 pieces what it was at 4,096. What is remembered was chosen by finished segments, so nothing leaks.
 
 `model.attention.memory_slow` is the meaning, piece by piece. Letters: B rows, N pieces of a row, Q sequences, S pieces
-of a segment, H heads, G heads of keys and values, E = H / G, D width of a head, M width of the model, F keys that are remembered.
+of a segment, H heads, G heads of keys and values, E = H / G, D width of a head, M width of the model, F keys that are
+remembered.
 """
 
 from dataclasses import dataclass

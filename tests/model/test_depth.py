@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from math import exp
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from model.attention import MECHANISMS
-from model.config import DepthConfig, MemoryConfig, ModelConfig
+from model.config import DepthConfig, MemoryConfig, ModelConfig, Recipe, TrainConfig
 from model.context import Context
 from model.depth import reversible, storeys_of
 from model.depth.ponder import divergence, expected_slow, histogram, prior
@@ -17,11 +18,14 @@ from model.evaluate.leak import randomised
 from model.generate.trained import Trained
 from model.objective import Objective
 from model.profile import _Saved
+from model.run import load_run
 from model.tasks import TASKS
 from model.tasks.batches import task_batch
+from model.train import train
 from model.transformer import Decoder
 from pipeline.pieces import Tokenizer
 from tests.model.test_mechanisms import CONFIGS
+from tests.model.tiny_cache import write_cache
 from tests.model.toy import VOCABULARY, toy_context, with_toy_bonds
 
 PLAIN = ModelConfig(layers=4, dim=16, heads=2, views=("dense", "sentence"), tags=True, dropout=0.3)
@@ -242,3 +246,15 @@ def test_generation_says_what_it_cannot_do() -> None:
     with pytest.raises(ValueError, match=r"depth\.reversible"):
         Trained(decoder, Tokenizer.load(), None)
     assert isinstance(decoder.layers, nn.ModuleList)
+
+
+def test_a_training_job_with_all_of_it_ends_leak_free_and_its_run_is_read_again(tmp_path: Path) -> None:
+    depth = DepthConfig(tied=2, reversible=True, ponder=0.3)
+    memory = MemoryConfig(segment=8, slots=4, pool=4, summaries=4)
+    model = replace(PLAIN, pattern=("views", "memory"), memory=memory, depth=depth)
+    recipe = Recipe(name="deep", model=model, train=TrainConfig(steps=3, rows=2, length=24, warmup=1))
+    result = train(write_cache(tmp_path / "cache"), recipe, tmp_path / "run", threads=1)
+    assert result.leak_free
+    decoder, read = load_run(tmp_path / "run")
+    assert read == recipe
+    assert (len(decoder.layers), len(decoder.storeys())) == (2, 4)

@@ -1,14 +1,19 @@
 """Synthetic tasks: what a generator says is what its ids say, at every length, and by the seed alone."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from flows.cli import app
+from flows.cli_task import pieces_of
 from model.batches import NO_TARGET
-from model.config import ModelConfig, Recipe, TrainConfig
+from model.config import DepthConfig, ModelConfig, Recipe, TrainConfig
 from model.tasks import TASKS, task_of
 from model.tasks.base import answers_of, sentence_starts
 from model.tasks.batches import TaskRows, task_batch
@@ -105,6 +110,41 @@ def test_a_model_is_trained_and_tested_at_both_lengths_and_again_the_same() -> N
     assert one["tests"] == two["tests"]
     assert one["tests"][0]["answers"]["cases"] == 12
     assert one["tests"][0]["rows"]["cases"] == 3
+
+
+def test_a_model_that_ponders_says_how_long() -> None:
+    pondering = replace(RECIPE, model=replace(RECIPE.model, depth=DepthConfig(ponder=0.4)))
+    found = train_task(pondering, TaskRun(task="listops", pieces=32, test_pieces=40, test_rows=2))["ponder"]
+    assert sum(found["halting"]) == pytest.approx(1.0)
+    assert 1 < found["expected_steps"] < 2
+
+
+def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text('name = "small"\n[model]\nlayers = 1\ndim = 16\nheads = 2\n[train]\nrows = 2\nwarmup = 1\n')
+    words = [
+        "task",
+        "odd",
+        "--recipe",
+        str(recipe),
+        "--pieces",
+        "32",
+        "--steps",
+        "2",
+        "--seed",
+        "3",
+        "--test-rows",
+        "2",
+    ]
+    ran = CliRunner().invoke(app, [*words, "--test-length", "48", "--json", str(tmp_path / "odd.json")])
+    assert ran.exit_code == 0, ran.output
+    assert "odd, 48 pieces" in ran.output
+    written = json.loads((tmp_path / "odd.json").read_text())
+    assert (written["seed"], written["steps"]) == (3, 2)
+    assert [test["pieces"] for test in written["tests"]] == [32, 48]
+    assert pieces_of("2x", 256) == 512
+    with pytest.raises(ValueError, match="2x"):
+        pieces_of("twice", 256)
 
 
 def test_what_does_not_fit_is_named() -> None:
