@@ -19,6 +19,7 @@ from model.generate.trained import Trained
 from model.objective import Objective
 from model.profile import _Saved
 from model.run import load_run
+from model.speed import flops_a_piece
 from model.tasks import TASKS
 from model.tasks.batches import task_batch
 from model.train import train
@@ -78,6 +79,11 @@ def test_tied_layers_are_layers_with_the_same_weights_whose_gradients_add_up(ord
             torch.testing.assert_close(gradient, torch.stack(parts).sum(0), rtol=1e-10, atol=1e-10)
         else:
             torch.testing.assert_close(gradient, theirs[name], rtol=1e-10, atol=1e-10)
+
+
+def test_shared_weights_cost_as_many_operations_as_their_own_would() -> None:
+    tied, free = (Decoder(replace(PLAIN, depth=DepthConfig(tied=tied)), VOCABULARY) for tied in (2, 0))
+    assert flops_a_piece(tied, 64) == flops_a_piece(free, 64)
 
 
 EVERY = [(name, kind) for name in MECHANISMS for kind in CONFIGS[name]]
