@@ -21,6 +21,7 @@ from flows.cli_lexicon import lexicon
 from flows.cli_quantize import quantize
 from flows.cli_reproduce import reproduce
 from flows.cli_study import study
+from flows.cli_task import task
 from flows.cli_train import train
 from flows.results import write_json
 
@@ -46,6 +47,7 @@ app.command()(overlap)
 app.command()(picture)
 app.command()(profile)
 app.add_typer(reproduce, name="reproduce", help="Headline experiments of others: their claim beside our number.")
+app.command()(task)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[

@@ -32,6 +32,8 @@ from model.attention.latent import LatentAttention, latent_slow
 from model.attention.linear import LinearAttention, linear_slow
 from model.attention.linformer import Linformer, linformer_slow
 from model.attention.local import local
+from model.attention.memory import MemoryAttention
+from model.attention.memory_slow import mix_slow as memory_slow
 from model.attention.performer import performer
 from model.attention.random_keys import random
 from model.attention.state_space import StateSpace, state_space_slow
@@ -116,5 +118,6 @@ MECHANISMS: dict[str, Entry] = {
     "compressed": Entry(CompressedAttention, compressed_slow),
     "latent": Entry(LatentAttention, latent_slow),
     "state_space": Entry(StateSpace, state_space_slow),
+    "memory": Entry(MemoryAttention, memory_slow, orders=(True,)),
 }
 """All mechanisms by name. tests/model/test_mechanisms.py walks the table and holds each to its twin and to the laws."""

@@ -6,10 +6,12 @@ from math import inf
 from model.config.bigbird import BigBirdConfig
 from model.config.checks import at_least_one, nearest
 from model.config.compressed import CompressedConfig
+from model.config.depth import DepthConfig
 from model.config.hash import HashConfig
 from model.config.latent import LatentConfig
 from model.config.linear import LinearConfig
 from model.config.linformer import LinformerConfig
+from model.config.memory import MemoryConfig
 from model.config.patterns import PatternsConfig
 from model.config.performer import PerformerConfig
 from model.config.state_space import StateSpaceConfig
@@ -85,6 +87,10 @@ class ModelConfig:
     """Of layers whose mechanism is `latent`."""
     state_space: StateSpaceConfig = field(default_factory=StateSpaceConfig)
     """Of layers whose mechanism is `state_space`."""
+    depth: DepthConfig = field(default_factory=DepthConfig)
+    """Layers that share weights or are reversible, and pondering."""
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    """Of layers whose mechanism is `memory`."""
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class
@@ -119,6 +125,8 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
         for text in (text for views in (self.views, *self.layer_views) for text in views):
             parse(text)
+        alike = {layer: (self.mechanism(layer), self.head_views(layer)) for layer in range(self.layers)}
+        self.depth.check(self.layers, alike, self.objective)
 
     def head_views(self, layer: int = 0) -> tuple[View, ...]:
         """The view of each head of a layer."""

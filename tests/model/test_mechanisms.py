@@ -11,7 +11,7 @@ from torch import Tensor
 from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
-from model.config import ModelConfig
+from model.config import MemoryConfig, ModelConfig
 from model.config.bigbird import BigBirdConfig
 from model.config.compressed import CompressedConfig
 from model.config.hash import HashConfig
@@ -89,6 +89,23 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
 }, "state_space": {
     "groups": ModelConfig(dim=DIM, heads=4, state_space=StateSpaceConfig(state=5, groups=2, chunk=16)),
     "one chunk of chunks more": ModelConfig(dim=DIM, heads=2, state_space=StateSpaceConfig(state=3, taps=1, chunk=2)),
+}, "memory": {
+    "all": ModelConfig(
+        dim=DIM, heads=6, kv_heads=3, pattern=("memory",),
+        memory=MemoryConfig(segment=8, slots=5, bits=7, pool=4, summaries=3),
+    ),
+    "linear": ModelConfig(
+        dim=DIM, heads=2, positions="alibi", pattern=("memory",),
+        memory=MemoryConfig(kinds=("linear",), segment=5, delta=False),
+    ),
+    "kept": ModelConfig(
+        dim=DIM, heads=2, positions="learned", pattern=("memory",),
+        memory=MemoryConfig(kinds=("kept",), segment=6, slots=9, bits=5, checkpoint=False),
+    ),
+    "pooled": ModelConfig(
+        dim=DIM, heads=2, pattern=("memory",),
+        memory=MemoryConfig(kinds=("pooled",), segment=6, pool=3, summaries=7),
+    ),
 }}  # fmt: skip
 """What each mechanism is made with, at least one a line of the table."""
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]
