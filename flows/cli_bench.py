@@ -251,6 +251,33 @@ def attention(
 
 
 @bench.command()
+def model(
+    recipe: Annotated[list[str] | None, typer.Option(help="Name or TOML file; may be said again.")] = None,
+    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
+    device: str = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
+    data: Annotated[
+        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
+    ] = Path("../shared/data"),
+    json_file: Json = None,
+) -> None:
+    """Time and memory of a whole model's training step, against the same model with dense heads alone."""
+    from flows.bench.model import TOKENS, bench_model
+    from model.config import load_recipe
+    from model.machine import own_settings
+    from pipeline.provenance import cores
+
+    def on_row(row: dict[str, Any]) -> None:
+        said = f"{row['ms']:.1f} ms, dense {row['dense_ms']:.1f}, ratio {row['ratio']:.2f}, {row['peak_mib']:.0f} MiB"
+        typer.echo(f"{row['recipe']} at {row['tokens']}: {said}")
+
+    chosen = [load_recipe(each) for each in recipe or ["tiny-views"]]
+    with own_settings(threads or cores()):
+        result = bench_model(chosen, tokens or TOKENS, device=device, data=data, on_row=on_row)
+    _end(result, json_file, device)
+
+
+@bench.command()
 def kernel(
     view: Annotated[list[str] | None, typer.Option(help="Name of a set of views; may be said again.")] = None,
     tokens: Annotated[list[int] | None, typer.Option(help="Pieces of a row; may be said again.")] = None,

@@ -68,9 +68,9 @@ def bench_attention(
         "dtype": "float32",
         "threads": torch.get_num_threads(),
         "rows": rows,
-        "time_exponent": _exponents(rows, "ms"),
-        "dense_time_exponent": _exponents(rows, "dense_ms"),
-        "memory_exponent": _exponents(rows, "peak_mib"),
+        "time_exponent": exponents(rows, "ms"),
+        "dense_time_exponent": exponents(rows, "dense_ms"),
+        "memory_exponent": exponents(rows, "peak_mib"),
     }
 
 
@@ -126,7 +126,7 @@ def _dense(case: Case) -> None:
     torch.autograd.grad(out, case.qkv, case.upstream)
 
 
-def _exponents(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float | None]:
+def exponents(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float | None]:
     """By view: the power of the length that this grows with."""
     views = dict.fromkeys(row["view"] for row in rows)
     found = {}

@@ -45,7 +45,7 @@ def parse_slowly(folder: str, place: str) -> None:
     parse_shard(Cache.open(folder), 0, LAYERS, SlowParser(Path(place)))
 
 
-def wait_for(happened: Callable[[], object], seconds: float = 120) -> None:
+def wait_for(happened: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it did not happen in time"

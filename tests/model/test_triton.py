@@ -3,13 +3,9 @@
 tests/model/test_kernels_cuda.py tests it on a GPU, at lengths that matter.
 """
 
-import os
-
 import pytest
 import torch
 
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read where kernels are defined, which nothing has imported before
 pytest.importorskip("triton", reason="Triton is not installed here")
 
 from model.attention.views import attend, view_bias
