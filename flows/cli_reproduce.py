@@ -84,7 +84,7 @@ def _numbers(text: str | None, default: tuple[int, ...]) -> list[int]:
 
 
 def _precisions(names: list[str] | None) -> list[str]:
-    from flows.reproduce.turns import PRECISIONS
+    from flows.reproduce.variants import PRECISIONS
     from model.config.checks import nearest
 
     for name in names or []:

@@ -153,7 +153,7 @@ def _rows_at(
     before = {case.name: [row for row in rows if row["name"] == case.name] for case in cases}
     # Where a turn of all takes a minute, the lengths before have warmed them up.
     slow = sum(_expected(before[case.name], N, "ms") for case in cases) > 60e3
-    times = taking_turns(works, device, warm=not slow, fewest=1 if slow else 3, seconds=seconds, clock=clock)
+    times = taking_turns(works, device, warm=0 if slow else 1, fewest=1 if slow else 3, seconds=seconds, clock=clock)
     for case in cases:
         ms = times[case.name]
         plan = [milliseconds(_bound(case.layer.prepare, case.context), device, clock) for _ in range(3)]

@@ -21,17 +21,18 @@ for work on one thread of a CPU."""
 Work = Callable[[], object]
 
 
-def taking_turns(works: Mapping[str, Work], device: str, *, warm: bool = True, fewest: int | None = None,
+def taking_turns(works: Mapping[str, Work], device: str, *, warm: int = 1, fewest: int | None = None,
                  seconds: float | None = None, clock: str = "wall") -> dict[str, list[float]]:  # fmt: skip
-    """Milliseconds of each, all taking turns. warm: after a turn that does not count."""
+    """Milliseconds of each, all taking turns. warm: after so many turns that do not count. With 0 seconds, `fewest`
+    turns are taken and no more."""
     found: dict[str, list[float]] = {name: [] for name in works}
     for _ in _turns(FEWEST if fewest is None else fewest, SECONDS if seconds is None else seconds, warm):
         for name, work in works.items():
             found[name].append(milliseconds(work, device, clock))
-    return {name: times[1:] if warm else times for name, times in found.items()}
+    return {name: times[warm:] for name, times in found.items()}
 
 
-def _turns(fewest: int, seconds: float, warm: bool) -> Iterator[int]:
+def _turns(fewest: int, seconds: float, warm: int) -> Iterator[int]:
     begin = time.perf_counter()
     for turn in range(max(fewest, MOST) + warm):
         if turn >= fewest + warm and time.perf_counter() - begin > seconds:
@@ -52,10 +53,12 @@ def milliseconds(work: Work, device: str, clock: str = "wall") -> float:
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
 
 
 def peak_mib(work: Work, device: str) -> float:
-    """The most memory that torch held at once for this work, beyond what it held before."""
+    """The most memory that torch held at once for this work, beyond what it held before. Of `cpu` and `cuda`."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)

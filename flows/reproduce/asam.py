@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flows.reproduce.turns import PRECISIONS, check_device, check_mechanisms, peak_mib, ratios, take_turns
+from flows.bench.turns import taking_turns
+from flows.reproduce.variants import PRECISIONS, check_device, check_mechanisms, peaks, ratios, told
 from model.attention import MECHANISMS as TABLE
 from model.attention.heads import Heads
 from model.config import ModelConfig
@@ -137,13 +138,13 @@ def _measured(
     torch.manual_seed(0)
     x = torch.randn(1, length, dim, device=device, dtype=dtype)
     context = context_of_places(1, length, causal=False, device=device)
-    warmup = 1 if device == "cpu" else 5
+    turns: dict[str, Any] = {"warm": 1 if device == "cpu" else 5, "fewest": repeats, "seconds": 0.0}
     forward = {name: _forward(layer, x, context) for name, layer in layers.items()}
     training = {name: _training(copy.deepcopy(layer), x, context) for name, layer in layers.items()}
     return {
-        "forward": take_turns(forward, device, repeats, warmup),
-        "training": take_turns(training, device, repeats, warmup),
-        "peak_mib": {name: peak_mib(_gradients(layer, x, context), device) for name, layer in layers.items()},
+        "forward": told(taking_turns(forward, device, **turns)),
+        "training": told(taking_turns(training, device, **turns)),
+        "peak_mib": peaks({name: _gradients(layer, x, context) for name, layer in layers.items()}, device),
     }
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from flows.reproduce.turns import PRECISIONS, check_device, check_mechanisms, peak_mib, ratios, take_turns
+from flows.bench.turns import taking_turns
+from flows.reproduce.variants import PRECISIONS, check_device, check_mechanisms, peaks, ratios, told
 from model.swap import swap_attention
 
 LENGTHS = (512, 1024, 2048, 4096)
@@ -107,16 +108,17 @@ def _length(
             models[said] = copy.deepcopy(own)
             reports[said] = swap_attention(models[said], mechanism, **how)
         work = {said: _pass(model, ids) for said, model in models.items()}
-        times[precision] = take_turns(work, device, repeats, warmup=1 if device == "cpu" else 5)
+        warm = 1 if device == "cpu" else 5
+        times[precision] = told(taking_turns(work, device, warm=warm, fewest=repeats, seconds=0.0))
         for said, report in reports.items():
             report.check()
             extra[said]["coverage"] = report.coverage
             extra[said]["layers_routed"] = sum(calls > 0 for calls in report.calls.values())
             extra[said]["layers"] = len(report.made)
         if memory or device.startswith("cuda"):
-            peaks = {said: peak_mib(each, device) for said, each in work.items()}
+            held = peaks(work, device)
             for said in reports:
-                extra[said].setdefault("peak_mib", {})[precision] = {"own": peaks["own"], "ours": peaks[said]}
+                extra[said].setdefault("peak_mib", {})[precision] = {"own": held["own"], "ours": held[said]}
     return times, extra
 
 

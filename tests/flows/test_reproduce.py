@@ -7,9 +7,10 @@ import pytest
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install 'valency[hf]'")
 
+from flows.bench.turns import peak_mib, taking_turns
 from flows.reproduce.asam import CLAIM, reproduce_asam
 from flows.reproduce.asi import reproduce_asi
-from flows.reproduce.turns import peak_mib, ratios, take_turns
+from flows.reproduce.variants import ratios, told
 from model.attention import MECHANISMS
 from tests.flows.test_cli import valency
 
@@ -59,9 +60,10 @@ def test_textbook_attention_is_left_out_where_its_scores_are_too_many(monkeypatc
 
 def test_turns_and_ratios() -> None:
     order: list[str] = []
-    found = take_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, "cpu", repeats=2, warmup=1)
+    works = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    times = taking_turns(works, "cpu", warm=1, fewest=2, seconds=0.0)
     assert order == ["a", "b"] * 3
-    assert found["a"]["repeats"] == 2
+    assert told(times)["a"]["repeats"] == 2
     assert ratios({"x": 4.0, "y": 2.0}, {"x": 2.0, "y": 4.0}) == {
         "same_precision": {"x": 2.0, "y": 0.5},
         "other_pairs": {"x over y": 1.0, "y over x": 1.0},
