@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli_bench_attention import attention, exactness, kernel, mechanisms, model
+from flows.results import finish
+
 bench = typer.Typer(no_args_is_help=True)
+bench.command()(attention)
+bench.command()(model)
+bench.command()(kernel)
+bench.command()(mechanisms)
+bench.command()(exactness)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 Corpora = Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; none: the sample.")]
@@ -21,7 +29,7 @@ def preprocess(
     from flows.bench.preprocess import bench_preprocess
     from pipeline.corpus import sample_corpus
 
-    _end(bench_preprocess(corpora or [str(sample_corpus())], limit_words=words), json_file)
+    finish(bench_preprocess(corpora or [str(sample_corpus())], limit_words=words), json_file)
 
 
 @bench.command()
@@ -44,7 +52,7 @@ def views(
 
     recipes = recipe or ["tiny-dense", "tiny-views"]
     result = bench_views(cache, out, recipes, seeds=seeds, steps=steps, device=device, at_once=at_once, on_run=on_run)
-    _end(result, json_file, device)
+    finish(result, json_file, device)
 
 
 @bench.command()
@@ -64,7 +72,7 @@ def parse(
     if download:
         download_models(parser, model)
     model = model or (str(conllu) if parser == "conllu" else None)
-    _end(bench_parse(parser, model, conllu), json_file)
+    finish(bench_parse(parser, model, conllu), json_file)
 
 
 @bench.command()
@@ -84,7 +92,7 @@ def bonds(
     if kind not in (None, "open"):
         raise ValueError(f"kind {kind!r} has no benchmark of its own; give open, or leave it out for those of arcs")
     loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
-    _end(bench_open(conllu, loaded) if kind else bench_bonds(conllu, loaded, seed), json_file)
+    finish(bench_open(conllu, loaded) if kind else bench_bonds(conllu, loaded, seed), json_file)
 
 
 @bench.command()
@@ -98,7 +106,7 @@ def coref(
     from flows.bench.coref import bench_coref
     from pipeline.parsers import load_parser
 
-    _end(bench_coref(gap, load_parser(parser, model)), json_file)
+    finish(bench_coref(gap, load_parser(parser, model)), json_file)
 
 
 @bench.command()
@@ -109,7 +117,7 @@ def lexicons(
     """How much the lexicons know of a treebank's words, how fast they load, and how well their tables fit."""
     from flows.bench.lexicons import bench_lexicons
 
-    _end(bench_lexicons(conllu), json_file)
+    finish(bench_lexicons(conllu), json_file)
 
 
 @bench.command()
@@ -123,7 +131,7 @@ def verbnet(
     """VerbNet's own example sentences: do the fillers of a role meet the restriction that our tables state?"""
     from flows.bench.verbnet import bench_verbnet
 
-    _end(bench_verbnet(data / "nltk_data", model), json_file)
+    finish(bench_verbnet(data / "nltk_data", model), json_file)
 
 
 @bench.command()
@@ -159,7 +167,7 @@ def faults(
         at_once=at_once,
         on_case=on_case,
     )
-    _end(result, json_file)
+    finish(result, json_file)
     if not result["passed"]:
         raise typer.Exit(1)
 
@@ -184,7 +192,7 @@ def cache(
     from flows.bench.cache import CORPORA, BenchCache, bench_cache
 
     settings = BenchCache(words=words, parser=parser, piece_bonds=piece_bonds)
-    _end(bench_cache(corpora or [str(data / each) for each in CORPORA], settings, folder), json_file)
+    finish(bench_cache(corpora or [str(data / each) for each in CORPORA], settings, folder), json_file)
 
 
 @bench.command()
@@ -205,7 +213,7 @@ def leak(
 
     config = MeterConfig(held_pieces=held, cuts=cuts, seed=seed)
     fit_pieces = pieces or [config.fit_pieces]
-    _end(bench_leak(caches, fit_pieces=fit_pieces, config=config, on_leak=on_leak), json_file)
+    finish(bench_leak(caches, fit_pieces=fit_pieces, config=config, on_leak=on_leak), json_file)
 
 
 @bench.command()
@@ -222,91 +230,7 @@ def widths(
     def on_run(rule: str, width: int, rate: float, loss: float) -> None:
         typer.echo(f"{rule}: width {width}, rate {rate:g}: {loss:.4f}")
 
-    _end(bench_widths(cache, steps=steps, optimizer=optimizer, seed=seed, on_run=on_run), json_file)
-
-
-@bench.command()
-def attention(
-    view: Annotated[list[str] | None, typer.Option(help="A view of the heads; may be said again.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
-    device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Time and memory of attention through views, forward and backward, against plain causal attention."""
-    from flows.bench.attention import TOKENS, VIEWS, bench_attention
-    from model.machine import own_settings
-    from pipeline.provenance import cores
-
-    def on_row(row: dict[str, Any]) -> None:
-        said = f"{row['ms']:.1f} ms, dense {row['dense_ms']:.1f}, ratio {row['ratio']:.1f}, {row['peak_mib']:.0f} MiB"
-        typer.echo(f"{row['view']} at {row['tokens']} by {row['path']}: {said}")
-
-    with own_settings(threads or cores()):
-        result = bench_attention(view or VIEWS, tokens or TOKENS, device=device, data=data, on_row=on_row)
-    _end(result, json_file, device)
-
-
-@bench.command()
-def model(
-    recipe: Annotated[list[str] | None, typer.Option(help="Name or TOML file; may be said again.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
-    device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Time and memory of a whole model's training step, against the same model with dense heads alone."""
-    from flows.bench.model import TOKENS, bench_model
-    from model.config import load_recipe
-    from model.machine import own_settings
-    from pipeline.provenance import cores
-
-    def on_row(row: dict[str, Any]) -> None:
-        said = f"{row['ms']:.1f} ms, dense {row['dense_ms']:.1f}, ratio {row['ratio']:.2f}, {row['peak_mib']:.0f} MiB"
-        typer.echo(f"{row['recipe']} at {row['tokens']}: {said}")
-
-    chosen = [load_recipe(each) for each in recipe or ["tiny-views"]]
-    with own_settings(threads or cores()):
-        result = bench_model(chosen, tokens or TOKENS, device=device, data=data, on_row=on_row)
-    _end(result, json_file, device)
-
-
-@bench.command()
-def kernel(
-    view: Annotated[list[str] | None, typer.Option(help="Name of a set of views; may be said again.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of a row; may be said again.")] = None,
-    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
-    shape: Annotated[
-        list[str] | None, typer.Option(help="A cut of the launch, as in 64,32,64,32,4,3,4,2; may be said again.")
-    ] = None,
-    device: str = "cuda",
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Attention through views by its kernel on a GPU, beside cuDNN's dense causal attention and the memory's floor."""
-    from flows.bench.kernel import LENGTHS, SETS, bench_kernel
-    from model.kernels.triton_views import SHAPE, Shape
-
-    def on_row(row: dict[str, Any]) -> None:
-        ours = f"{row['forward_ms']:.3f} and {row['forward_backward_ms']:.3f} ms"
-        dense = f"dense {row['cudnn_forward_ms']:.2f} and {row['cudnn_forward_backward_ms']:.2f}"
-        cut = ",".join(map(str, row["shape"].values()))
-        typer.echo(f"{row['view']} at {row['tokens']}: {ours}, {dense}, plan {row['plan_ms']:.2f}; {cut}")
-
-    try:
-        shapes = [Shape(*map(int, each.split(","))) for each in shape or ()]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"--shape takes {len(SHAPE)} whole numbers with commas: {', '.join(SHAPE._fields)}") from error
-    given: dict[str, Any] = {"sets": view or tuple(SETS), "lengths": tokens or LENGTHS, "dtype": dtype}
-    _end(bench_kernel(data, device=device, shapes=shapes or (SHAPE,), on_row=on_row, **given), json_file, device)
+    finish(bench_widths(cache, steps=steps, optimizer=optimizer, seed=seed, on_run=on_run), json_file)
 
 
 @bench.command()
@@ -331,112 +255,4 @@ def recipes(
 
     chosen = [load_recipe(each) for each in recipe]
     given: dict[str, Any] = {"seeds": seeds, "steps": steps, "device": device, "threads": threads or cores()}
-    _end(bench_recipes(cache, chosen, out, on_run=on_run, **given), json_file, device)
-
-
-@bench.command()
-def mechanisms(
-    only: Annotated[list[str] | None, typer.Option(help="A mechanism; may be said again; none: all of them.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
-    part: Annotated[str, typer.Option(help="layer: with its projections; mix: without.")] = "layer",
-    device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    clock: Annotated[str, typer.Option(help="wall, or process: one thread on a busy machine.")] = "wall",
-    seconds: Annotated[float | None, typer.Option(help="How long turns go on at a length, at least three.")] = None,
-    limit: Annotated[float | None, typer.Option(help="Seconds a turn; what would take more is left out.")] = None,
-    quality: Annotated[
-        Path | None, typer.Option(help="A cache: train with each mechanism on it, instead of timing them.")
-    ] = None,
-    steps: Annotated[int, typer.Option(help="Of each training run.", min=1)] = 300,
-    seeds: Annotated[int, typer.Option(help="Seeds 0, 1, … of each.", min=1)] = 3,
-    length: Annotated[int | None, typer.Option(help="Pieces of a row in training; none: the recipe's.", min=2)] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("bench-mechanisms"),
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Time and memory of every mechanism by length against plain causal attention; or how well each learns."""
-    from flows.bench.mechanisms import TOKENS, bench_mechanisms
-    from flows.bench.quality import bench_quality
-    from model.machine import own_settings
-    from pipeline.provenance import cores
-
-    def on_row(row: dict[str, Any]) -> None:
-        if "left_out" in row:
-            typer.echo(f"{row['name']} at {row['tokens']}: left out, {row['left_out']}")
-            return
-        versus = f", {row['ratio']:.2f} times as fast as SDPA" if "ratio" in row else ""
-        typer.echo(f"{row['name']} at {row['tokens']}: {row['ms']:.1f} ms{versus}, {row['peak_mib']:.0f} MiB")
-
-    def on_run(row: dict[str, Any]) -> None:
-        mark = "leak-free" if row["leak_free"] else "leaky"
-        typer.echo(f"{row['name']} seed {row['seed']}: {row['bits_per_byte']} ({mark})")
-
-    if quality is not None:
-        result = bench_quality(
-            quality, out, only or (), steps=steps, seeds=seeds, length=length, device=device, threads=threads,
-            on_row=on_run,
-        )  # fmt: skip
-        for line in result["table"]:
-            said = f"{line['bits_per_byte']:.4f} bits per byte, {line['minus_dense']:+.4f} beside dense"
-            typer.echo(f"{line['name']}: {said}")
-    else:
-        with own_settings(threads or cores()):
-            result = bench_mechanisms(
-                only or (), tokens or TOKENS, part=part, device=device, data=data, limit_s=limit, seconds=seconds,
-                clock=clock, on_row=on_row,
-            )  # fmt: skip
-        for line in result["summary"]:
-            time, memory = (line[f"{what}_exponent"] for what in ("time", "memory"))
-            grows = "" if time is None else f"time grows with N to the {time:.2f}, memory to the {memory:.2f}, "
-            faster = f"faster from {line['faster_from']} on" if line["faster_from"] else "not faster at any length"
-            typer.echo(f"{line['name']}: {grows}{faster}")
-    _end(result, json_file, device)
-
-
-@bench.command()
-def exactness(
-    run: Annotated[Path | None, typer.Option(help="A finished run; none: random numbers.")] = None,
-    target: Annotated[float, typer.Option(help="The relative error that is still good enough.", min=0)] = 0.2,
-    features: Annotated[list[str] | None, typer.Option(help="A feature map; may be said again.")] = None,
-    dimension: Annotated[list[int] | None, typer.Option(help="Features; may be said again.", min=1)] = None,
-    length: Annotated[list[int] | None, typer.Option(help="Keys; may be said again.", min=2)] = None,
-    threshold: Annotated[int, typer.Option(help="Queries that see at most so many keys are exact.", min=0)] = 0,
-    spread: Annotated[float, typer.Option(help="Standard deviation of random queries and keys.")] = 1.0,
-    seeds: Annotated[int, typer.Option(help="Draws of random numbers.", min=1)] = 3,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """How far linear attention is from exact attention, and the smallest dimension that meets a target."""
-    from flows.bench.exactness import LENGTHS, bench_exactness
-    from model.attention.exactness import DIMENSIONS
-    from model.config.linear import FEATURES
-
-    def on_row(row: dict[str, Any]) -> None:
-        errors = ", ".join(f"{error:.3f} at {N}" for N, error in row["error"].items())
-        typer.echo(f"{row['features']}, dimension {row['dimension']}: {errors}")
-
-    result = bench_exactness(
-        run, target=target, features=features or FEATURES, dimensions=dimension or DIMENSIONS,
-        lengths=length or LENGTHS, threshold=threshold, spread=spread, seeds=seeds, data=data, on_row=on_row,
-    )  # fmt: skip
-    for name, chosen in result["chosen"].items():
-        longest = max(result["lengths"])
-        typer.echo(
-            f"{name}: " + (f"dimension {chosen}" if chosen else "no dimension") + f" meets {target} at {longest}"
-        )
-    _end(result, json_file)
-
-
-def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
-    """Print the result as one line of JSON, and write it with its provenance if a file is named."""
-    import json
-
-    from flows.results import with_provenance, write_json
-
-    whole = with_provenance(measured, device)
-    write_json(whole, json_file)
-    typer.echo(json.dumps(whole, default=str))
+    finish(bench_recipes(cache, chosen, out, on_run=on_run, **given), json_file, device)
