@@ -16,7 +16,7 @@ from tests.model.tiny_cache import write_cache
 def test_every_mechanism_is_measured_beside_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "MOST", 3)
     heard = []
-    result = bench_mechanisms(tokens=[64, 128], heads=2, width=8, seconds=0.0, on_row=heard.append)
+    result = bench_mechanisms(tokens=[64, 128], heads=4, width=4, seconds=0.0, on_row=heard.append)
     assert heard == result["rows"]
     assert {row["mechanism"] for row in heard} >= set(MECHANISMS)
     assert {row["tokens"] for row in heard if row["name"] == "sdpa"} == {64, 128}
