@@ -42,13 +42,18 @@ def of_patterns(**said: object) -> dict[str, ModelConfig]:
     }
 
 
-CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
+VIEWS = {
     "rotary": ModelConfig(
         dim=DIM, heads=6, positions="rotary", kv_heads=3,
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
-}, **{name: of_patterns() for name in ("local", "strided", "random", "clustered", "hierarchical")}, "adaptive": {
+}  # fmt: skip
+SPARSE = ", sparse at any length"
+CONFIGS: dict[str, dict[str, ModelConfig]] = {
+    "views": VIEWS | {kind + SPARSE: each for kind, each in VIEWS.items()},
+    **{name: of_patterns() for name in ("local", "strided", "random", "clustered", "hierarchical")},
+"adaptive": {
     "by token": of_patterns()["rotary"],
     "by head": of_patterns(gate="head", patterns=("hierarchical", "local"))["alibi"],
 }, "linear": {
@@ -113,10 +118,11 @@ ORDERS = [(*each, causal) for each in EACH for causal in MECHANISMS[each[0]].ord
 CAUSAL = [each for each in EACH if True in MECHANISMS[each[0]].orders]
 
 
-@pytest.fixture(params=["as chosen", "sparse at any length"], autouse=True)
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows here are far too short for a sparse path: the second time it is taken all the same, where a view has one."""
-    if request.param != "as chosen":
+@pytest.fixture(autouse=True)
+def path(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows here are far too short for the sparse path of views, the one mechanism that chooses: where the kind says so,
+    it is taken all the same."""
+    if kind.endswith(SPARSE):
         monkeypatch.setattr(choose, "SHORTEST", 1)
         monkeypatch.setitem(choose.MEASURED, "cpu", choose.MEASURED["cpu"]._replace(shortest=1, pair=0.0))
 
