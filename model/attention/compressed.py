@@ -114,7 +114,7 @@ class CompressedAttention(Heads):
             for x_BGND in (k_BGND, v_BGND)
         )  # [B,heads,J,R,D]
         some = slice(heads[0], heads[-1] + 1)
-        weight = self.weights(k, self.pool[some, None, :], self.pool_place[some, None, :ratio])[..., None]
+        weight = self.pooling(k, self.pool[some, None, :], self.pool_place[some, None, :ratio])[..., None]
         k, v = (k * weight).sum(3), (v * weight).sum(3)
         if turn is not None:
             cos, sin = (part[last_BJ][:, None] for part in turn)
@@ -122,7 +122,7 @@ class CompressedAttention(Heads):
         return k.flatten(0, 1), v.flatten(0, 1)
 
     @staticmethod
-    def weights(k_R: Tensor, pool: Tensor, pool_place: Tensor) -> Tensor:
+    def pooling(k_R: Tensor, pool: Tensor, pool_place: Tensor) -> Tensor:
         """[...,R]: how much of a block's summary is each of its pieces. k_R: [...,R,D]."""
         return ((k_R * pool[..., None, :]).sum(-1) + pool_place).softmax(-1)
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn, unflatten
 from torch.nn import functional
 
 from model.attention.heads import Heads, computed_in
+from model.attention.info import Info
 from model.attention.near import Near, with_near
 from model.attention.rotary import rotate, turn_at, turn_of
 from model.context import Context
@@ -62,7 +63,7 @@ class Stream(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loads:
+class Loads(Info):
     """How full buckets are, and what they give."""
 
     keys: Tensor
@@ -267,7 +268,8 @@ class HashAttention(Heads):
                 counts.append(counted.sum((0, 3)).transpose(0, 1))
         part = counts[0] / counts[0].sum(-1, keepdim=True).clamp(min=1)
         evenness = torch.special.entr(part).sum(-1) / torch.tensor(float(self.buckets)).log()
-        return Loads(keys=counts[0], queries=counts[1], read=torch.stack(read), evenness=evenness)
+        names = ("hash",) * self.query_heads
+        return Loads(views=names, keys=counts[0], queries=counts[1], read=torch.stack(read), evenness=evenness)
 
 
 def hash_slow(layer: HashAttention, x_BNM: Tensor, context: Context) -> Tensor:
