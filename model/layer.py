@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import MECHANISMS
-from model.attention.heads import computed_in
+from model.attention.heads import Heads, computed_in
 from model.attention.info import Info
 from model.attention.views import ViewsAttention, view_bias
 from model.config import ModelConfig
@@ -208,20 +208,20 @@ class Attention(nn.Module):
 
 def has_weights(mechanism: nn.Module) -> bool:
     """Whether `attention_weights` knows what to say."""
-    return isinstance(mechanism, ViewsAttention) or hasattr(mechanism, "weights")
+    return isinstance(mechanism, Heads) and type(mechanism).mix is not Heads.mix
 
 
 def attention_weights(mechanism: nn.Module, x_BNM: Tensor, context: Context) -> Tensor:
-    """[B,H,N,N]: how much each piece (row) takes from each (column), by the formula: softmax of scores under the views.
+    """[B,H,N,N]: how much each piece (row) takes from each (column): of views by the formula, softmax of scores; of
+    others by what they make of values that name their pieces (Heads.weights).
 
     O(N*N) memory. Errors: ValueError for a mechanism that has no weights of pairs.
     """
-    if not has_weights(mechanism):
-        raise ValueError(f"{type(mechanism).__name__} has no weights of pairs; only the mechanism 'views' has")
+    if not isinstance(mechanism, Heads) or not has_weights(mechanism):
+        raise ValueError(f"{type(mechanism).__name__} has no weights of pairs; leave them out, or look at views")
     context = bare(context)
     if not isinstance(mechanism, ViewsAttention):
-        weights_BHNN: Tensor = mechanism.weights(x_BNM, context)  # type: ignore[operator]
-        return weights_BHNN
+        return mechanism.weights(x_BNM, context)
     dtype = computed_in(mechanism.qkv.weight)
     q_BHND, k_BGND, _ = mechanism.inputs(x_BNM, context)
     k_BHND = k_BGND.repeat_interleave(q_BHND.shape[1] // k_BGND.shape[1], dim=1)

@@ -26,7 +26,7 @@ class BigBirdAttention(SparseHeads):
 
     def __init__(self, config: "ModelConfig", layer: int = 0) -> None:
         super().__init__(config)
-        self.settings, self.layer = config.bigbird, layer
+        self.name, self.settings, self.layer = "bigbird", config.bigbird, layer
         self.look = f"bigbird {self.settings} {layer}" + (" less by distance" if self.slopes else "")
 
     def sees(self, line: Line, query: Tensor, key: Tensor) -> Tensor:

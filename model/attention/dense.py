@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.attention.heads import Heads, computed_in
+from model.attention.info import Info
 from model.attention.views import attend_slow, view_bias
 from model.context import Context
 from model.views import Named
@@ -38,6 +39,13 @@ class DenseAttention(Heads):
             bias = view_bias(views, self.slopes, context._replace(opened=None), computed_in(self.qkv.weight))
             biases = {**biases, self.look: bias}
         return context._replace(biases=biases, plans={**context.plans, self.look: alone})
+
+    def info(self, _x_BNM: Tensor, _context: Context) -> Info:
+        """All that is allowed is read."""
+        heads = self.query_heads
+        return Info(
+            views=("dense",) * heads, density=(1.0,) * heads, cost=("quadratic",) * heads, path=("sdpa",) * heads
+        )
 
     def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
         """[B,H,N,D], of a prepared context."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.attention.heads import Heads, alibi_slopes, computed_in
+from model.attention.heads import Heads, alibi_slopes, computed_in, weights_of
 from model.attention.info import Info
 from model.attention.rotary import rotate, turn_of
 from model.context import Context
@@ -112,6 +112,11 @@ class PatternAttention(Heads):
         k, v = (x.repeat_interleave(each, dim=1) if each > 1 else x for x in (k_BGND, v_BGND))
         mixed: Tensor = self.pattern(Asked(q_BHND.transpose(1, 2).flatten(2), q_BHND, k, v, k), context)
         return mixed
+
+    def weights(self, x_BNM: Tensor, context: Context) -> Tensor:
+        context = self.prepare(context)
+        asked = self.asked(x_BNM, context)
+        return weights_of(lambda units_BHND: self.pattern(asked._replace(v=units_BHND), context), asked.v)
 
     def back(self, mixed_BHND: Tensor, context: Context) -> Tensor:
         mixed_BNM = mixed_BHND.transpose(1, 2).flatten(2).masked_fill(~context.valid()[:, :, None], 0.0)

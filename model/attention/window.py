@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from model.attention.heads import Heads, computed_in
+from model.attention.info import Info
+from model.attention.patterns import allowed_pairs
 from model.context import Context
 from model.kernels.cpu import attend_sparse
 from model.kernels.pairs import Line, line_of
@@ -26,6 +28,8 @@ class SparseHeads(Heads):
     """Heads that all see the same few keys. Gives `sees` and `codes`; `look` names what is shared."""
 
     look: str
+    name: str
+    """In the table."""
 
     def sees(self, line: Line, query: Tensor, key: Tensor) -> Tensor:
         """bool, broadcast from places [...]: which keys a query sees, in its own sequence and order left aside."""
@@ -63,6 +67,18 @@ class SparseHeads(Heads):
 
         return plan_from(blocks, sees, self.slopes, exact)
 
+    def info(self, _x_BNM: Tensor, context: Context) -> Info:
+        """Counted in the plan: a pair that is not seen has a bias of -inf there."""
+        context, heads = self.prepare(context), self.query_heads
+        plan: Plan = context.plans[self.look]
+        valid, read = context.valid().flatten(), torch.zeros((), dtype=torch.float64, device=context.document.device)
+        for chunk in plan.chunks:
+            counts = valid[chunk.query] if chunk.again is None else valid[chunk.query] & ~chunk.again
+            read += ((chunk.bias[0] > float("-inf")) & counts[:, :, None]).sum()
+        density = float(read / allowed_pairs(context).clamp(min=1))
+        return Info(views=(self.name,) * heads, density=(density,) * heads, cost=("linear",) * heads,
+                    path=("sparse",) * heads)  # fmt: skip
+
     def mix(self, q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
         """[B,H,N,D], of a prepared context."""
         return attend_sparse(q_BHND, k_BGND, v_BGND, context.plans[self.look])
@@ -81,7 +97,7 @@ class WindowAttention(SparseHeads):
 
     def __init__(self, config: "ModelConfig", layer: int = 0) -> None:
         super().__init__(config)
-        self.reach = config.window.reach
+        self.name, self.reach = "window", config.window.reach
         self.look = f"the last {self.reach}" + (" less by distance" if self.slopes else "")
 
     def sees(self, line: Line, query: Tensor, key: Tensor) -> Tensor:

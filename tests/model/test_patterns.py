@@ -268,11 +268,6 @@ def test_a_setting_that_does_not_fit_says_what_would(said: dict[str, Any], hint:
         attention(64, 4, **said)
 
 
-def test_weights_that_nobody_has_are_refused() -> None:
-    with pytest.raises(ValueError, match="'local' has no weights of pairs"):
-        attention(64, 4, "local")(torch.randn(1, 9, 64), need_weights=True)
-
-
 def test_a_recipe_says_them_in_a_table_of_their_own(tmp_path: Any) -> None:
     recipe = load_recipe("tiny-views")
     model = replace(recipe.model, pattern=("local", "adaptive", "views"), patterns=replace(SMALL, gate="head"))
