@@ -116,6 +116,14 @@ CONFIGS: dict[str, dict[str, ModelConfig]] = {
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]
 ORDERS = [(*each, causal) for each in EACH for causal in MECHANISMS[each[0]].orders]
 CAUSAL = [each for each in EACH if True in MECHANISMS[each[0]].orders]
+FIRST = [(name, next(iter(kinds))) for name, kinds in CONFIGS.items()]
+LONGEST = [[33], [19, 10]]
+LENGTHS = [
+    pytest.param(*each, rows, marks=[pytest.mark.slow] if rows == LONGEST and each[:2] not in FIRST else [])
+    for each in ORDERS
+    for rows in ([[1]], [[21]], [[7], [2, 3]], LONGEST)
+]
+"""All kinds at all lengths. The longest take most of the time: there only the first kind of a mechanism is not slow."""
 
 
 @pytest.fixture(autouse=True)
@@ -154,9 +162,8 @@ def part(context: Context, row: int, places: slice) -> Context:
     return context._replace(**kept, bonds=lists._replace(key=bonds.key - begin))
 
 
-@pytest.mark.parametrize("rows", [[[1]], [[21]], [[7], [2, 3]], [[33], [19, 10]]])
-@pytest.mark.parametrize(("name", "kind", "causal"), ORDERS)
-def test_fast_equals_slow(name: str, kind: str, rows: list[list[int]], causal: bool) -> None:
+@pytest.mark.parametrize(("name", "kind", "causal", "rows"), LENGTHS)
+def test_fast_equals_slow(name: str, kind: str, causal: bool, rows: list[list[int]]) -> None:
     context, mechanism = context_of(rows, causal), made(name, kind)
     x = drawn(context)
     fast, slow = mechanism(x, mechanism.prepare(context)), MECHANISMS[name].slow(mechanism, x, context)
