@@ -125,6 +125,9 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
         for text in (text for views in (self.views, *self.layer_views) for text in views):
             parse(text)
+        if self.depth.reversible and self.hash.balance and "hash" in map(self.mechanism, range(self.layers)):
+            raise ValueError("reversible layers record nothing for the loss by which hash keeps its buckets even; set "
+                             "hash.balance to 0, or depth.reversible to false")  # fmt: skip
         alike = {layer: (self.mechanism(layer), self.head_views(layer)) for layer in range(self.layers)}
         self.depth.check(self.layers, alike, self.objective)
 

@@ -95,10 +95,13 @@ def test_reversible_gradients_are_those_of_plain_recomputation(
     name: str, kind: str, tied: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, whose noise is the same on the way back."""
+    own = CONFIGS[name][kind]
     config = replace(
-        CONFIGS[name][kind], layers=3, dropout=0.3, context=64, depth=DepthConfig(reversible=True, tied=tied)
-    )
+        own, layers=3, pattern=(name,), dropout=0.3, context=64, depth=DepthConfig(reversible=True, tied=tied),
+        hash=replace(own.hash, balance=0.0),
+    )  # fmt: skip
     decoder, (ids, context) = made(config), case()
+    context = context._replace(causal=True in MECHANISMS[name].orders)
     ours = decoder(ids, context, noise())
     mine = gradients(decoder, ours)
     monkeypatch.setattr("model.depth.there_and_back", reversible.up)  # autograd follows it, and keeps all
@@ -231,6 +234,7 @@ def test_the_steps_to_be_expected_follow_the_prior() -> None:
     ({"depth": DepthConfig(ponder=0.5, ponder_step=3)}, "steps of so many"),
     ({"depth": DepthConfig(ponder=0.5, tied=4)}, "no more"),
     ({"depth": DepthConfig(ponder=0.5), "objective": "classify"}, "classify"),
+    ({"depth": DepthConfig(reversible=True), "pattern": ("views", "hash")}, "hash.balance to 0"),
 ])  # fmt: skip
 def test_what_does_not_go_together_is_refused_when_it_is_said(said: dict[str, object], why: str) -> None:
     with pytest.raises(ValueError, match=why):
