@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from model.context import Context
+from model.kernels.uncompiled import uncompiled
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@uncompiled
 def attend_fla(phi_q: Tensor, phi_k: Tensor, v_BGND: Tensor, context: Context) -> Tensor:
     """[B,G,E,N,D]. phi_q: [B,G,E,N,R]; phi_k: [B,G,N,R].
 

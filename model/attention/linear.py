@@ -22,6 +22,7 @@ from model.attention.rotary import turn_at
 from model.attention.sequences import Batch, batches, sequences
 from model.config.linear import LinearConfig
 from model.context import Context
+from model.kernels.uncompiled import uncompiled
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -81,7 +82,7 @@ class LinearAttention(Heads):
             return context
         return context._replace(plans={**context.plans, self.look: self._parts(context)})
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it asks how long sequences are
+    @uncompiled  # it asks how long sequences are
     def _parts(self, context: Context) -> Parts:
         begin, size = sequences(context)
         short = size <= self.settings.threshold

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.context import Context
+from model.kernels.uncompiled import uncompiled
 
 
 class Batch(NamedTuple):
@@ -40,7 +41,7 @@ class Batch(NamedTuple):
         return torch.arange(self.place.shape[1], device=self.size.device) < self.size[:, None]
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # how many there are is known to the data alone
+@uncompiled  # how many there are is known to the data alone
 def sequences(context: Context) -> tuple[Tensor, Tensor]:
     """int64 [S] each: where each sequence begins along the rows laid end to end, and its pieces; padding is none."""
     N = context.document.shape[1]
@@ -52,7 +53,7 @@ def sequences(context: Context) -> tuple[Tensor, Tensor]:
     return begin, size
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@uncompiled
 def batches(begin: Tensor, size: Tensor) -> tuple[Batch, ...]:
     """The sequences with those of like length together, so that less than half of any batch is repeats."""
     found = []

@@ -19,6 +19,7 @@ from model.kernels.cpu import attend_sparse
 from model.kernels.pairs import Line, line_of
 from model.kernels.plan import QUERIES, Plan, joined_blocks, near_codes, plan_from, query_blocks
 from model.kernels.threads import undivided
+from model.kernels.uncompiled import uncompiled
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -49,7 +50,7 @@ class SparseHeads(Heads):
             return context
         return context._replace(plans={**context.plans, self.look: self.plan(context)})
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # how long a list is, the data decides
+    @uncompiled  # how long a list is, the data decides
     @undivided()
     def plan(self, context: Context) -> Plan:
         """Blocks of queries and their keys. O(keys)."""

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model.kernels.uncompiled import uncompiled
+
 QUERIES = 64
 """Queries of a tile."""
 
@@ -79,7 +81,7 @@ def runs_of(rank_LQ: Tensor, low_LQ: Tensor, high_LQ: Tensor, *, keys: int, bloc
     return Runs(block, span, slot_X, first_T, column_T, low_TC, high_TC)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # its loops over tiles would be written out one by one
+@uncompiled  # its loops over tiles would be written out one by one
 def attend_runs(
     q_LQD: Tensor, k_LSD: Tensor, v_LSD: Tensor, bias_LS: Tensor | None, runs: Runs
 ) -> tuple[Tensor, Tensor]:
