@@ -18,7 +18,10 @@ from flows.cli_export import export
 from flows.cli_fit import fit
 from flows.cli_generate import generate
 from flows.cli_lexicon import lexicon
+from flows.cli_quantize import quantize
+from flows.cli_reproduce import reproduce
 from flows.cli_study import study
+from flows.cli_task import task
 from flows.cli_train import train
 from flows.results import write_json
 
@@ -37,11 +40,14 @@ app.command()(doctor)
 app.command()(leaktest)
 app.command()(certify)
 app.command()(export)
+app.command()(quantize)
 app.command()(generate)
 app.command()(evaluate)
 app.command()(overlap)
 app.command()(picture)
 app.command()(profile)
+app.add_typer(reproduce, name="reproduce", help="Headline experiments of others: their claim beside our number.")
+app.command()(task)
 app.add_typer(fit, name="fit", help="Make the shipped models and tables again, from their sources.")
 
 Corpora = Annotated[

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli_bench_attention import attention, exactness, mechanisms, model
+from flows.cli_bench_kernels import headline, kernel, tiles
+from flows.results import finish
+
 bench = typer.Typer(no_args_is_help=True)
+bench.command()(attention)
+bench.command()(model)
+bench.command()(kernel)
+bench.command()(headline)
+bench.command()(tiles)
+bench.command()(mechanisms)
+bench.command()(exactness)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 Corpora = Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; none: the sample.")]
@@ -21,7 +32,7 @@ def preprocess(
     from flows.bench.preprocess import bench_preprocess
     from pipeline.corpus import sample_corpus
 
-    _end(bench_preprocess(corpora or [str(sample_corpus())], limit_words=words), json_file)
+    finish(bench_preprocess(corpora or [str(sample_corpus())], limit_words=words), json_file)
 
 
 @bench.command()
@@ -44,7 +55,7 @@ def views(
 
     recipes = recipe or ["tiny-dense", "tiny-views"]
     result = bench_views(cache, out, recipes, seeds=seeds, steps=steps, device=device, at_once=at_once, on_run=on_run)
-    _end(result, json_file, device)
+    finish(result, json_file, device)
 
 
 @bench.command()
@@ -64,7 +75,7 @@ def parse(
     if download:
         download_models(parser, model)
     model = model or (str(conllu) if parser == "conllu" else None)
-    _end(bench_parse(parser, model, conllu), json_file)
+    finish(bench_parse(parser, model, conllu), json_file)
 
 
 @bench.command()
@@ -84,7 +95,7 @@ def bonds(
     if kind not in (None, "open"):
         raise ValueError(f"kind {kind!r} has no benchmark of its own; give open, or leave it out for those of arcs")
     loaded = load_parser(parser, model or (str(conllu) if parser == "conllu" else None))
-    _end(bench_open(conllu, loaded) if kind else bench_bonds(conllu, loaded, seed), json_file)
+    finish(bench_open(conllu, loaded) if kind else bench_bonds(conllu, loaded, seed), json_file)
 
 
 @bench.command()
@@ -98,7 +109,7 @@ def coref(
     from flows.bench.coref import bench_coref
     from pipeline.parsers import load_parser
 
-    _end(bench_coref(gap, load_parser(parser, model)), json_file)
+    finish(bench_coref(gap, load_parser(parser, model)), json_file)
 
 
 @bench.command()
@@ -109,7 +120,7 @@ def lexicons(
     """How much the lexicons know of a treebank's words, how fast they load, and how well their tables fit."""
     from flows.bench.lexicons import bench_lexicons
 
-    _end(bench_lexicons(conllu), json_file)
+    finish(bench_lexicons(conllu), json_file)
 
 
 @bench.command()
@@ -123,7 +134,7 @@ def verbnet(
     """VerbNet's own example sentences: do the fillers of a role meet the restriction that our tables state?"""
     from flows.bench.verbnet import bench_verbnet
 
-    _end(bench_verbnet(data / "nltk_data", model), json_file)
+    finish(bench_verbnet(data / "nltk_data", model), json_file)
 
 
 @bench.command()
@@ -159,7 +170,7 @@ def faults(
         at_once=at_once,
         on_case=on_case,
     )
-    _end(result, json_file)
+    finish(result, json_file)
     if not result["passed"]:
         raise typer.Exit(1)
 
@@ -184,7 +195,7 @@ def cache(
     from flows.bench.cache import CORPORA, BenchCache, bench_cache
 
     settings = BenchCache(words=words, parser=parser, piece_bonds=piece_bonds)
-    _end(bench_cache(corpora or [str(data / each) for each in CORPORA], settings, folder), json_file)
+    finish(bench_cache(corpora or [str(data / each) for each in CORPORA], settings, folder), json_file)
 
 
 @bench.command()
@@ -205,7 +216,7 @@ def leak(
 
     config = MeterConfig(held_pieces=held, cuts=cuts, seed=seed)
     fit_pieces = pieces or [config.fit_pieces]
-    _end(bench_leak(caches, fit_pieces=fit_pieces, config=config, on_leak=on_leak), json_file)
+    finish(bench_leak(caches, fit_pieces=fit_pieces, config=config, on_leak=on_leak), json_file)
 
 
 @bench.command()
@@ -222,114 +233,7 @@ def widths(
     def on_run(rule: str, width: int, rate: float, loss: float) -> None:
         typer.echo(f"{rule}: width {width}, rate {rate:g}: {loss:.4f}")
 
-    _end(bench_widths(cache, steps=steps, optimizer=optimizer, seed=seed, on_run=on_run), json_file)
-
-
-@bench.command()
-def attention(
-    view: Annotated[list[str] | None, typer.Option(help="A view of the heads; may be said again.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
-    device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Time and memory of attention through views, forward and backward, against plain causal attention."""
-    from flows.bench.attention import TOKENS, VIEWS, bench_attention
-    from model.machine import own_settings
-    from pipeline.provenance import cores
-
-    def on_row(row: dict[str, Any]) -> None:
-        said = f"{row['ms']:.1f} ms, dense {row['dense_ms']:.1f}, ratio {row['ratio']:.1f}, {row['peak_mib']:.0f} MiB"
-        typer.echo(f"{row['view']} at {row['tokens']} by {row['path']}: {said}")
-
-    with own_settings(threads or cores()):
-        result = bench_attention(view or VIEWS, tokens or TOKENS, device=device, data=data, on_row=on_row)
-    _end(result, json_file, device)
-
-
-@bench.command()
-def model(
-    recipe: Annotated[list[str] | None, typer.Option(help="Name or TOML file; may be said again.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
-    device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Time and memory of a whole model's training step, against the same model with dense heads alone."""
-    from flows.bench.model import TOKENS, bench_model
-    from model.config import load_recipe
-    from model.machine import own_settings
-    from pipeline.provenance import cores
-
-    def on_row(row: dict[str, Any]) -> None:
-        said = f"{row['ms']:.1f} ms, dense {row['dense_ms']:.1f}, ratio {row['ratio']:.2f}, {row['peak_mib']:.0f} MiB"
-        typer.echo(f"{row['recipe']} at {row['tokens']}: {said}")
-
-    chosen = [load_recipe(each) for each in recipe or ["tiny-views"]]
-    with own_settings(threads or cores()):
-        result = bench_model(chosen, tokens or TOKENS, device=device, data=data, on_row=on_row)
-    _end(result, json_file, device)
-
-
-@bench.command()
-def kernel(
-    view: Annotated[list[str] | None, typer.Option(help="Name of a set of views; may be said again.")] = None,
-    tokens: Annotated[list[int] | None, typer.Option(help="Pieces of a row; may be said again.")] = None,
-    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(help="A cut of the launch, as in 64,32,32,4,2,80,64,4,1,128,32,1,3,0; may be said again."),
-    ] = None,
-    device: str = "cuda",
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Attention through views by its kernel on a GPU, beside cuDNN's dense causal attention and the memory's floor."""
-    from flows.bench.kernel import LENGTHS, SETS, bench_kernel
-    from model.kernels.triton_views import SHAPE, Shape
-
-    def on_row(row: dict[str, Any]) -> None:
-        ours = f"{row['forward_ms']:.3f} and {row['forward_backward_ms']:.3f} ms"
-        dense = f"dense {row['cudnn_forward_ms']:.2f} and {row['cudnn_forward_backward_ms']:.2f}"
-        cut = ",".join(map(str, row["shape"]))
-        typer.echo(f"{row['view']} at {row['tokens']}: {ours}, {dense}, plan {row['plan_ms']:.2f}; {cut}")
-
-    try:
-        shapes = [Shape.of([int(part) for part in each.split(",")]) for each in shape or ()]
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"--shape takes {len(SHAPE.numbers())} whole numbers with commas, as model.kernels.triton_views.Shape tells"
-        ) from error
-    given: dict[str, Any] = {"sets": view or tuple(SETS), "lengths": tokens or LENGTHS, "dtype": dtype}
-    _end(bench_kernel(data, device=device, shapes=shapes or (SHAPE,), on_row=on_row, **given), json_file, device)
-
-
-@bench.command()
-def headline(
-    cache: Annotated[Path | None, typer.Option(help="Cache of long documents, for the training part.")] = None,
-    part: Annotated[list[str] | None, typer.Option(help="steps, forward_181m or training; none: all.")] = None,
-    context: Annotated[list[int] | None, typer.Option(help="Pieces of a row of the training part.")] = None,
-    device: str = "cuda",
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
-    json_file: Json = None,
-) -> None:
-    """Whole models on a GPU: training steps beside dense ones, a forward pass of 131,072 pieces, the training job."""
-    from flows.bench.headline import bench_headline
-
-    given: dict[str, Any] = {"parts": part} if part else {}
-    given |= {"contexts": context} if context else {}
-    told: Any = lambda part, row: typer.echo(f"{part}: {row}")  # noqa: E731
-    _end(bench_headline(data, cache, device=device, on_row=told, **given), json_file, device)
+    finish(bench_widths(cache, steps=steps, optimizer=optimizer, seed=seed, on_run=on_run), json_file)
 
 
 @bench.command()
@@ -354,15 +258,4 @@ def recipes(
 
     chosen = [load_recipe(each) for each in recipe]
     given: dict[str, Any] = {"seeds": seeds, "steps": steps, "device": device, "threads": threads or cores()}
-    _end(bench_recipes(cache, chosen, out, on_run=on_run, **given), json_file, device)
-
-
-def _end(measured: dict[str, Any], json_file: Path | None, device: str = "cpu") -> None:
-    """Print the result as one line of JSON, and write it with its provenance if a file is named."""
-    import json
-
-    from flows.results import with_provenance, write_json
-
-    whole = with_provenance(measured, device)
-    write_json(whole, json_file)
-    typer.echo(json.dumps(whole, default=str))
+    finish(bench_recipes(cache, chosen, out, on_run=on_run, **given), json_file, device)

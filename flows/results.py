@@ -18,3 +18,10 @@ def write_json(result: object, file: Path | None) -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(result, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def finish(measured: Mapping[str, object], json_file: Path | None, device: str = "cpu") -> None:
+    """Print the measured values and their provenance as one line of JSON; write them to a file if one is named."""
+    whole = with_provenance(measured, device)
+    write_json(whole, json_file)
+    print(json.dumps(whole, default=str))

@@ -26,24 +26,24 @@ class Noise(NamedTuple):
 
     def spread(self, layers: int) -> list["Noise"]:
         """One for each layer, all different."""
-        keys = _mixed(self.key + torch.arange(layers, device=self.key.device))
+        keys = hashed(self.key + torch.arange(layers, device=self.key.device))
         return [Noise(key, self.rate, self.part) for key in keys.unbind()]
 
 
 def step_key(seed: Tensor, step: Tensor) -> Tensor:
     """The key of a step: int64 tensors in, int64 from 0 to 2**32 out."""
-    return _mixed(_mixed(seed & LOW) + step)
+    return hashed(hashed(seed & LOW) + step)
 
 
 def drop(x: Tensor, noise: Noise, call: int = 0) -> Tensor:
     """x with entries set to 0, the others grown so that its expectation stays. call: a number of its own in a layer."""
     place = torch.arange(x.numel(), device=x.device).view(x.shape)
-    level = _mixed(_mixed(noise.key + call) + noise.part * x.numel() + place) >> (32 - BITS)
+    level = hashed(hashed(noise.key + call) + noise.part * x.numel() + place) >> (32 - BITS)
     kept = level >= noise.rate * 2**BITS
     return torch.where(kept, x / (1 - noise.rate).to(x.dtype), 0)
 
 
-def _mixed(x: Tensor) -> Tensor:
+def hashed(x: Tensor) -> Tensor:
     """A hash of the low 32 bits: the finalizer of MurmurHash3 (Appleby 2011), with another multiplier that keeps
     products below 2**63."""
     x = x & LOW

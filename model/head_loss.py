@@ -16,6 +16,7 @@ from torch.nn import functional
 from model.attention.heads import computed_in
 from model.batches import NO_TARGET
 from model.evaluate.perplexity import piece_loss
+from model.kernels.uncompiled import uncompiled
 
 WHOLE = 1 << 27
 """Logits that are simply made: half a GiB in 32 bits."""
@@ -36,11 +37,10 @@ def head_loss(hidden_BNM: Tensor, weight_VM: Tensor, targets_BN: Tensor, reducti
             return functional.linear_cross_entropy(
                 hidden_RM, weight, targets_R, reduction=reduction, ignore_index=NO_TARGET, options=options
             )
-        # A graph would hold every part apart.
-        total: Tensor = torch.compiler.disable(in_parts)(hidden_RM, weight, targets_R, reduction)  # type: ignore[no-untyped-call]
-        return total
+        return in_parts(hidden_RM, weight, targets_R, reduction)
 
 
+@uncompiled
 def in_parts(hidden_RM: Tensor, weight_VM: Tensor, targets_R: Tensor, reduction: str) -> Tensor:
     """The same by parts, whose gradients are made at once."""
     total: Tensor = _Parts.apply(hidden_RM, weight_VM, targets_R)  # type: ignore[no-untyped-call]

@@ -1,31 +1,34 @@
-"""One layer of attention for other people's code: heads with views, as a module, with or without knowledge of words.
+"""One layer of attention for other people's code: heads with views, or any other mechanism of the table, as a module.
 
     layer = attention(64, heads=4, views=("dense", "window(16)"))
     out = layer(x_BNM)                                        # from places alone
+    layer = attention(64, heads=4, mechanism="local", window=32)
     read = context_of_text(["Anna mended the bench. She sat down."])
     out = attention(64, heads=4, preset="sentence")(embed(read.ids), read.context)
 
 No cache, no recipe and no training loop is needed. Letters: B rows, N pieces of a row, M width of the model, H heads.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from model.attention import MECHANISMS
-from model.attention.heads import computed_in
+from model.attention.heads import Heads, computed_in
+from model.attention.info import Info
 from model.attention.views import ViewsAttention, view_bias
 from model.config import ModelConfig
 from model.config.checks import nearest
 from model.context import NO_TAG, PER_PIECE, Context
 from model.masks import MASKS
 from model.reading import Reader, rows_of
+from model.toml import build
 from model.transformer import Layer
-from model.views import allowed, cost, mask_names, view_masks
+from model.views import mask_names
 from pipeline.pieces import Tokenizer
 
 PRESETS = MappingProxyType(
@@ -56,51 +59,70 @@ def attention(
     preset: str | None = None,
     positions: str = "rotary",
     context: int = 4096,
+    **settings: Any,
 ) -> "Attention":
-    """A layer of attention. dim: M. views: expressions (model.views), shared out among the heads in order; None: those
-    of the preset, or `dense`. kv_heads: heads of keys and values; 0: as many as heads. causal: whether a piece sees
-    earlier ones only. positions: rotary or alibi. context: places that a mechanism may have to know of beforehand.
+    """A layer of attention. dim: M. views: of the mechanism `views`: expressions (model.views), shared out among the
+    heads in order; None: those of the preset, or `dense`. kv_heads: heads of keys and values; 0: as many as heads.
+    causal: whether a piece sees earlier ones only. preset: a name in PRESETS, or in those of the mechanism's line of
+    MECHANISMS. positions: rotary or alibi. context: places that a mechanism may have to know of beforehand.
+    settings: the mechanism's own, by the names of its dataclass (model.config), over those of the preset.
 
     Errors: ValueError for a setting that does not fit, with what would.
     """
     if mechanism not in MECHANISMS:
         raise ValueError(f"mechanism is {mechanism!r}; {nearest(mechanism, MECHANISMS)}")
-    if preset is not None and preset not in PRESETS:
-        raise ValueError(f"preset is {preset!r}; {nearest(preset, PRESETS)}")
+    entry, presets = MECHANISMS[mechanism], presets_of(mechanism)
+    if preset is not None and preset not in presets:
+        raise ValueError(
+            f"preset is {preset!r}; {nearest(preset, presets)}"
+            if presets
+            else f"preset is {preset!r}, and the mechanism {mechanism!r} has none; give its settings by name"
+        )
     if preset is not None and views is not None:
         raise ValueError(f"both views and the preset {preset!r} are given; give one of them")
     if isinstance(views, str):
         raise ValueError(f"views is the text {views!r}; give a list of views, as in [{views!r}]")
+    if views is not None and mechanism != "views":
+        raise ValueError(f"the mechanism {mechanism!r} has no views; leave them out, or give mechanism='views'")
     if positions == "learned":
         raise ValueError("learned positions belong to a model's embedding; give positions='rotary' or 'alibi'")
-    chosen = tuple(views) if views is not None else PRESETS[preset or "dense"]
+    if causal not in entry.orders:
+        raise ValueError(f"the mechanism {mechanism!r} knows causal={not causal} only")
+    chosen = presets[preset] if preset else {"views": ("dense",)} if mechanism == "views" else {}
+    own = settings_of(mechanism, {**({} if mechanism == "views" else chosen), **settings})
     config = ModelConfig(
         layers=1,
         dim=dim,
         heads=heads,
-        views=chosen,
+        views=tuple(views) if views is not None else chosen.get("views", ("dense",)),
         pattern=(mechanism,),
         kv_heads=kv_heads,
         positions=positions,
         context=context,
+        **own,
     )
     return Attention(config, causal)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Info:
-    """What a call of the layer has to say of itself."""
+def presets_of(mechanism: str) -> Mapping[str, Mapping[str, Any]]:
+    """Settings by the name of a preset."""
+    if mechanism == "views":
+        return {name: {"views": views} for name, views in PRESETS.items()}
+    return MECHANISMS[mechanism].presets
 
-    views: tuple[str, ...]
-    """Of each head."""
-    density: tuple[float, ...]
-    """Of each head: of the pairs that order and documents allow, the part that its view lets see."""
-    cost: tuple[str, ...]
-    """Of each head: `linear` or `quadratic`, how its pairs may grow with the number of pieces."""
-    path: tuple[str, ...]
-    """Of each head: how it was computed; `twin` is a dense mask through torch's own attention."""
-    weights: Tensor | None = None
-    """[B,H,N,N], where asked for."""
+
+def settings_of(mechanism: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The field of ModelConfig that holds a mechanism's settings, with what is said of them; {} if it has none.
+
+    Errors: ValueError for a setting that it does not have, or one of another type.
+    """
+    field, kinds = MECHANISMS[mechanism].settings or mechanism, get_type_hints(ModelConfig)
+    if not is_dataclass(kinds.get(field)):
+        if said:
+            raise ValueError(f"unknown setting {next(iter(said))!r}; the mechanism {mechanism!r} has none of its own")
+        return {}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+    return {field: build(kinds[field], plain, f"mechanism {mechanism!r}")}
 
 
 class Attention(nn.Module):
@@ -109,6 +131,7 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, causal: bool) -> None:
         super().__init__()
         self.config, self.causal, self.views = config, causal, config.head_views()
+        self.name = config.mechanism(0)
         self.mechanism: Any = Layer(config, 0).attention
 
     def forward(
@@ -124,8 +147,11 @@ class Attention(nn.Module):
         context: what is known of the pieces, as `context_of_text` gives it; None: their places, every piece a word and
         all of a row one sentence. key_padding_mask: bool [B,N], true at padding, as torch's own layer takes it.
         need_weights: return (out, weights [B,H,N,N]). return_info: return (out, Info), the weights in it if asked for.
-        Errors: ValueError for shapes that do not fit, and for views that read what is not known.
+        Errors: ValueError for shapes that do not fit, for views that read what is not known, and for weights of a
+        mechanism that has none.
         """
+        if need_weights and not has_weights(self.mechanism):
+            raise ValueError(f"the mechanism {self.name!r} has no weights of pairs; leave need_weights out")
         context = self._context(x_BNM, context, key_padding_mask)
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
         x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
@@ -133,13 +159,15 @@ class Attention(nn.Module):
         out_BNM: Tensor = self.mechanism(x_BNM, prepared)
         weights_BHNN = attention_weights(self.mechanism, x_BNM, context) if need_weights else None
         if return_info:
-            return out_BNM, self._info(prepared, weights_BHNN)
+            return out_BNM, replace(self._info(x_BNM, prepared), weights=weights_BHNN)
         return (out_BNM, weights_BHNN) if need_weights else out_BNM
 
     def extra_repr(self) -> str:
         """What print shows."""
-        views = ", ".join(dict.fromkeys(map(str, self.views)))
-        return f"{self.config.dim}, heads={self.config.heads}, views=[{views}], causal={self.causal}"
+        said = f"mechanism={self.name!r}"
+        if self.name == "views":
+            said = f"views=[{', '.join(dict.fromkeys(map(str, self.views)))}]"
+        return f"{self.config.dim}, heads={self.config.heads}, {said}, causal={self.causal}"
 
     def _context(self, x_BNM: Tensor, context: Context | None, padding_BN: Tensor | None) -> Context:
         if x_BNM.ndim != 3 or x_BNM.shape[-1] != self.config.dim:
@@ -171,30 +199,30 @@ class Attention(nn.Module):
             )
         return bare(context).to(x_BNM.device)
 
-    def _info(self, context: Context, weights_BHNN: Tensor | None) -> Info:
-        ways = context.plans.get(getattr(self.mechanism, "look", ""), ())
-        paths = {head: str(way.path) for way in ways for head in way.heads}
-        valid_BN11 = context.valid()[:, None, :, None]
-        pairs = (allowed(context)[:, None] & valid_BN11).sum()
-        seen_H = (view_masks(self.views, context) & valid_BN11).sum((0, 2, 3)) / pairs.clamp(min=1)
-        return Info(
-            views=tuple(map(str, self.views)),
-            density=tuple(seen_H.tolist()),
-            cost=tuple(cost(view) for view in self.views),
-            path=tuple(paths.get(head, "twin") for head in range(len(self.views))),
-            weights=weights_BHNN,
-        )
+    def _info(self, x_BNM: Tensor, context: Context) -> Info:
+        if hasattr(self.mechanism, "info"):
+            info: Info = self.mechanism.info(x_BNM, context)
+            return info
+        return Info(views=(self.name,) * self.config.heads)
+
+
+def has_weights(mechanism: nn.Module) -> bool:
+    """Whether `attention_weights` knows what to say."""
+    return isinstance(mechanism, Heads) and type(mechanism).mix is not Heads.mix
 
 
 def attention_weights(mechanism: nn.Module, x_BNM: Tensor, context: Context) -> Tensor:
-    """[B,H,N,N]: how much each piece (row) takes from each (column), by the formula: softmax of scores under the views.
+    """[B,H,N,N]: how much each piece (row) takes from each (column): of views by the formula, softmax of scores; of
+    others by what they make of values that name their pieces (Heads.weights).
 
     O(N*N) memory. Errors: ValueError for a mechanism that has no weights of pairs.
     """
-    if not isinstance(mechanism, ViewsAttention):
-        raise ValueError(f"{type(mechanism).__name__} has no weights of pairs; only the mechanism 'views' has")
-    dtype = computed_in(mechanism.qkv.weight)
+    if not isinstance(mechanism, Heads) or not has_weights(mechanism):
+        raise ValueError(f"{type(mechanism).__name__} has no weights of pairs; leave them out, or look at views")
     context = bare(context)
+    if not isinstance(mechanism, ViewsAttention):
+        return mechanism.weights(x_BNM, context)
+    dtype = computed_in(mechanism.qkv.weight)
     q_BHND, k_BGND, _ = mechanism.inputs(x_BNM, context)
     k_BHND = k_BGND.repeat_interleave(q_BHND.shape[1] // k_BGND.shape[1], dim=1)
     bias_BHNN = view_bias(mechanism.views, mechanism.slopes, context, dtype)

@@ -128,6 +128,9 @@ def _sharding(world: int) -> Any:
     def shard(objective: nn.Module, mesh: DeviceMesh) -> nn.Module:
         assert isinstance(objective, Objective)
         within = mesh["data_parallel"]
+        if objective.decoder.config.depth.reversible:
+            raise ValueError("a reversible model fetches no parts of its weights on its way back; set depth.reversible "
+                             "to false, with train.checkpoint_layers, or name the strategy ddp")  # fmt: skip
         for layer in objective.decoder.layers:
             fully_shard(layer, mesh=within)
         # By itself the outermost keeps its weights whole, for a backward pass; after an evaluation there is none.

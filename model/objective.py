@@ -1,4 +1,5 @@
-"""What training makes small: the nats of the next piece, and where a recipe asks for it those of the word's tag.
+"""What training makes small: the nats of the next piece, and where a recipe asks for it those of the word's tag; and
+what mechanisms ask for themselves (model.attention.Auxiliary).
 
 The second loss gives the model no attribute: what a tag embedding would have told it, it has to say itself. Its target
 may know the whole word, as the next piece is a target from the future too.
@@ -38,19 +39,43 @@ class Objective(nn.Module):
         """
         decoder = self.decoder
         noise = Noise(step_key(self.seed, step), self.rate, self.part) if self.drops else None
+        if decoder.halting is not None:
+            return self.pondered(ids_BN, context, targets_BN, noise)
         hidden_BNM = decoder.hidden(ids_BN, context, noise)
         if decoder.class_out is not None:
             nats = functional.cross_entropy(decoder.class_logits(hidden_BNM, context).float(), targets_BN)
-            return nats, nats.detach()
+            return nats + auxiliary(decoder), nats.detach()
         nats = self.piece_nats(hidden_BNM, targets_BN)
+        return self.with_tags(nats, hidden_BNM, context), nats.detach()
+
+    def pondered(
+        self, ids_BN: Tensor, context: Context, targets_BN: Tensor, noise: Noise | None
+    ) -> tuple[Tensor, Tensor]:
+        """The same of a model that ponders: what each step would cost, as likely as it is."""
+        assert self.decoder.halting is not None
+        pondered = self.decoder.pondered(ids_BN, context, noise)
+        nats = [self.piece_nats(state, targets_BN, "none").view(targets_BN.shape) for state in pondered.states]
+        loss, expected = self.decoder.halting.loss(pondered, torch.stack(nats), targets_BN, context)
+        return self.with_tags(loss, pondered.expected(), context), expected
+
+    def with_tags(self, loss: Tensor, hidden_BNM: Tensor, context: Context) -> Tensor:
+        """The loss, what mechanisms ask for themselves, and where there is one the loss of tags."""
+        decoder = self.decoder
+        loss = loss + auxiliary(decoder)
         if decoder.tag_out is None:
-            return nats, nats.detach()
+            return loss
         tag_nats = tag_loss(functional.linear(hidden_BNM, decoder.tag_out.weight), context)
-        return nats + decoder.config.tag_loss * tag_nats, nats.detach()
+        return loss + decoder.config.tag_loss * tag_nats
 
     def piece_nats(self, hidden_BNM: Tensor, targets_BN: Tensor, reduction: str = "mean") -> Tensor:
         """Nats of the next pieces, as `piece_loss` gives them."""
         return head_loss(hidden_BNM, self.decoder.embedding.weight, targets_BN, reduction)
+
+
+def auxiliary(decoder: Decoder) -> Tensor | float:
+    """What the mechanisms of all layers add to the loss of the pass just made."""
+    asking = [layer.attention for layer in decoder.layers if hasattr(layer.attention, "auxiliary")]
+    return sum((mechanism.auxiliary() for mechanism in asking), 0.0)
 
 
 def tag_loss(logits_BNT: Tensor, context: Context) -> Tensor:

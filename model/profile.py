@@ -86,7 +86,7 @@ def profile(model: Decoder, batch_of: Callable[[int], Batch], lengths: Sequence[
 def components(model: Decoder, batch: Batch, repeats: int) -> dict[str, Cost]:
     """The cost of each of PARTS, added up over layers, and of the whole."""
     given = caught(model, batch)
-    attentions = [layer.attention for layer in model.layers if isinstance(layer.attention, nn.Module)]
+    attentions = [layer.attention for layer in model.storeys() if isinstance(layer.attention, nn.Module)]
 
     def of(modules: Sequence[nn.Module]) -> Cost:
         return sum((measured(_call(module, given[module]), repeats) for module in modules if module in given), NOTHING)
@@ -104,7 +104,7 @@ def components(model: Decoder, batch: Batch, repeats: int) -> dict[str, Cost]:
         "masks": measured(lambda: _masks(model, batch), repeats),
         "projections": projections,
         "attention": of(attentions).less(projections),
-        "feed-forward": of([layer.feed for layer in model.layers]),
+        "feed-forward": of([layer.feed for layer in model.storeys()]),
         "output": measured(
             lambda: piece_loss(functional.linear(hidden_BNM, model.embedding.weight), batch.targets), repeats
         ),
@@ -186,7 +186,7 @@ def _masks(model: Decoder, batch: Batch) -> None:
     """What the layers prepare for a batch; shared, so that only the first of like layers pays."""
     context = batch.context
     with torch.no_grad():
-        for layer in model.layers:
+        for layer in model.storeys():
             context = layer.attention.prepare(context)
 
 

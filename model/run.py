@@ -12,6 +12,7 @@ diverged/               the batch that a run broke on (model.diverged)
 model.safetensors       the weights at the end
 ema.safetensors         the moving average of the weights, where one was kept
 served.toml             the recipe that the weights are served by, where it is not the one they were trained by
+quantized.json          what the weights are quantized to, in a run that `valency quantize` wrote
 result.json             written last: a run that has it is finished
 """
 
@@ -28,6 +29,7 @@ from safetensors.torch import load_file
 from model.checkpoint import latest, read_state, write_whole
 from model.columns import PiecesLayer
 from model.config import Recipe
+from model.quantize import QUANTIZED, load
 from model.toml import build, read_toml, write
 from model.transformer import Decoder
 from pipeline.bonds.config import BondConfig
@@ -145,6 +147,8 @@ def load_run(run: Path) -> tuple[Decoder, Recipe]:
         raise ValueError(f"{run} holds no trained model yet; `valency train` with --out {run} makes or finishes one")
     file = run / SERVED if (run / SERVED).is_file() else run / RECIPE
     recipe = build(Recipe, tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+    if (run / QUANTIZED).is_file():
+        return load(run, recipe.model, WEIGHTS), recipe
     weights = load_file(run / WEIGHTS)
     model = Decoder(recipe.model, vocabulary=len(weights["embedding.weight"]))
     model.load_state_dict(weights)

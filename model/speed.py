@@ -31,6 +31,9 @@ def flops_a_piece(decoder: Decoder, length: int) -> float:
     config = decoder.config
     looked_up = {"place_embedding.weight", "tag_embedding.weight"}  # `embedding` too, but it is the output's matrix
     weights = sum(weight.numel() for name, weight in decoder.named_parameters() if name not in looked_up)
+    storeys = decoder.storeys()
+    again = [layer for number, layer in enumerate(storeys) if layer in storeys[:number]]
+    weights += sum(weight.numel() for layer in again for weight in layer.parameters())  # tied: used once more
     return 6.0 * weights + 12.0 * config.layers * config.dim * length
 
 

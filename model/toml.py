@@ -17,6 +17,7 @@ WANTED: Mapping[object, str] = {
     str: "a string in quotes",
     tuple: "a list of strings",
     tuple[float, ...]: "a list of numbers",
+    tuple[int, ...]: "a list of whole numbers",
 }
 
 

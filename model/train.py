@@ -1,8 +1,5 @@
 """Training: a recipe, a cache of pieces, and a run directory that can be left and come back to at any moment.
 
-    result = train(Path("cache"), load_recipe("tiny-views"), Path("runs/views"))
-    result = train(cache, recipe, out, machine=Machine(device="cuda", devices=8, strategy="fsdp"))
-
 Everything that decides the weights is in the recipe, the cache and the number of processes: on one machine a run that
 was killed and resumed ends in the same bits as one that was not. The loop is plain; Lightning Fabric brings devices,
 processes, precision and logging.
@@ -230,7 +227,7 @@ class Job:
         return value
 
     def prepared(self, batch: Batch) -> Batch:
-        """A batch with masks and plans, where they hold to the end; else each step makes its own."""
+        """A batch with masks and plans, unless they change, or a CPU would wait for them as well."""
         if self.config.scaffold or self.fabric.device.type == "cpu":
             return batch
         with self.fabric.autocast():  # what is prepared depends on what is computed in

@@ -9,11 +9,12 @@ Letters: B rows, N pieces of a row, M width of the model, F width of the feed-fo
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from model.attention import MECHANISMS
 from model.config import ModelConfig
 from model.context import TAGS, Context
+from model.depth import climbed, storeys_of
+from model.depth.ponder import Halting, Pondered
 from model.dropout import Noise, drop
 from model.facts import facts_of
 
@@ -28,6 +29,7 @@ class Decoder(nn.Module):
     """Pieces and what is known of them in; logits of the next piece out."""
 
     layers: list["Layer"]
+    """Those that have weights of their own; `storeys` are all, in the order in which they are applied."""
 
     def __init__(self, config: ModelConfig, vocabulary: int) -> None:
         """vocabulary: number of pieces of the tokenizer. First weights are drawn from torch's global generator."""
@@ -36,7 +38,8 @@ class Decoder(nn.Module):
         self.checkpoint_layers = False
         """Whether a backward pass computes layers again instead of finding all that they made in memory."""
         self.embedding = nn.Embedding(vocabulary, config.dim)
-        self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.layers))  # type: ignore[assignment]
+        own = sorted(set(map(config.depth.weights_of, range(config.layers))))
+        self.layers = nn.ModuleList(Layer(config, layer) for layer in own)  # type: ignore[assignment]
         self.norm = nn.RMSNorm(config.dim, eps=1e-6)
         self.draw_first_weights()
         # Last, so that models with and without them draw the same first weights elsewhere.
@@ -45,6 +48,7 @@ class Decoder(nn.Module):
         self.feature_embedding = _embedding(FEATURE_BITS, config.dim) if config.features else None
         self.class_out = _embedding(config.classes, config.dim) if config.objective == "classify" else None
         self.tag_out = _embedding(TAGS, config.dim) if config.tag_loss else None
+        self.halting = Halting(config.dim, config.depth, FIRST_STD) if config.depth.ponder else None
 
     def draw_first_weights(self) -> None:
         """Normal for matrices, narrower for the two of a layer that write to the residual stream; norms stay 1.
@@ -79,8 +83,38 @@ class Decoder(nn.Module):
             context = layer.attention.prepare(context)
         return context
 
+    def storeys(self) -> list["Layer"]:
+        """All layers, from the first up; those that share weights are the same module."""
+        depth, layers = self.config.depth, range(self.config.layers)
+        own = sorted(set(map(depth.weights_of, layers)))
+        return [self.layers[own.index(depth.weights_of(layer))] for layer in layers]
+
     def hidden(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Tensor:
-        """[B,N,M]: what the logits are read off."""
+        """[B,N,M]: what the logits are read off; of a model that ponders, what is to be expected of it."""
+        if self.halting is not None:
+            return self.pondered(ids_BN, context, noise).expected()
+        normed_BNM: Tensor = self.norm(self.states(ids_BN, context, noise)[-1])
+        return normed_BNM
+
+    def pondered(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> Pondered:
+        """What is thought after each step, and where each piece halts. Only of a model that ponders."""
+        assert self.halting is not None
+        pondered: Pondered = self.halting([self.norm(state) for state in self.states(ids_BN, context, noise)])
+        return pondered
+
+    def states(self, ids_BN: Tensor, context: Context, noise: Noise | None = None) -> list[Tensor]:
+        """The stream [B,N,M] after each step of pondering; without it, after all layers."""
+        depth = self.config.depth
+        return climbed(
+            storeys_of(self.storeys(), context, noise),
+            self.embedded(ids_BN, context),
+            step=depth.step() if depth.ponder else self.config.layers,
+            reversible=depth.reversible,
+            again=self.checkpoint_layers,
+        )
+
+    def embedded(self, ids_BN: Tensor, context: Context) -> Tensor:
+        """[B,N,M]: pieces, and what is known of them, as the first layer reads them."""
         x_BNM = self.embedding(ids_BN)
         if self.place_embedding is not None:
             place = torch.arange(ids_BN.shape[1], device=ids_BN.device)
@@ -93,16 +127,8 @@ class Decoder(nn.Module):
             known_BNM = (known_BNF & 1).to(x_BNM.dtype) @ self.feature_embedding.weight
             x_BNM = x_BNM + (known_BNM if context.opened is None else known_BNM * (1 - context.opened).to(x_BNM.dtype))
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
-        x_BNM = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
-        noises = noise.spread(len(self.layers)) if noise else [None] * len(self.layers)
-        context = self.prepare(context)
-        for layer, its_noise in zip(self.layers, noises, strict=True):
-            if self.checkpoint_layers and torch.is_grad_enabled():
-                x_BNM = checkpoint(layer, x_BNM, context, its_noise, use_reentrant=False, preserve_rng_state=False)
-            else:
-                x_BNM = layer(x_BNM, context, its_noise)
-        normed_BNM: Tensor = self.norm(x_BNM)
-        return normed_BNM
+        embedded_BNM: Tensor = x_BNM.masked_fill(~context.valid()[:, :, None], 0.0)
+        return embedded_BNM
 
 
 class Layer(nn.Module):
@@ -121,8 +147,17 @@ class Layer(nn.Module):
     def think(self, x_BNM: Tensor, looked_BNM: Tensor, noise: Noise | None) -> Tensor:
         """All that follows attention."""
         x_BNM = x_BNM + (looked_BNM if noise is None else drop(looked_BNM, noise, 0))
-        thought_BNM = self.feed(self.feed_norm(x_BNM))
-        return x_BNM + (thought_BNM if noise is None else drop(thought_BNM, noise, 1))
+        return x_BNM + self.thought(x_BNM, noise)
+
+    def looked(self, x_BNM: Tensor, context: Context, noise: Noise | None) -> Tensor:
+        """What attention adds to the stream."""
+        looked_BNM = self.attention(self.attention_norm(x_BNM), context)
+        return looked_BNM if noise is None else drop(looked_BNM, noise, 0)
+
+    def thought(self, x_BNM: Tensor, noise: Noise | None) -> Tensor:
+        """What the feed-forward layer adds to it."""
+        thought_BNM: Tensor = self.feed(self.feed_norm(x_BNM))
+        return thought_BNM if noise is None else drop(thought_BNM, noise, 1)
 
 
 class FeedForward(nn.Module):

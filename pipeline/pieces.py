@@ -88,6 +88,27 @@ class Tokenizer:
             _words={} if _cuts_at_spaces(content) else None,
         )
 
+    @classmethod
+    def of_model(cls, model: HFTokenizer, begin: int, end: int) -> "Tokenizer":
+        """Of a tokenizer in memory whose names for begin and end we need not know. It is copied.
+
+        Errors: ValueError if its pieces' bytes cannot be told.
+        """
+        text = model.to_str()
+        content, copied = json.loads(text), HFTokenizer.from_str(text)
+        copied.encode_special_tokens = True
+        copied.no_truncation()
+        copied.no_padding()
+        said = json.dumps([content, begin, end], sort_keys=True, ensure_ascii=False)
+        return cls(
+            json=text,
+            digest=hashlib.sha256(said.encode()).hexdigest()[:12],
+            begin=begin,
+            end=end,
+            piece_bytes=_piece_bytes(copied, content, Path("the tokenizer")),
+            _model=copied,
+        )
+
     @property
     def size(self) -> int:
         """Number of ids, unused ones included: rows of an embedding."""

@@ -8,7 +8,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("valency", "torch", "numpy", "pyarrow", "tokenizers", "spacy", "prefect", "duckdb", "lightning")
+PACKAGES = (
+    *("valency", "torch", "numpy", "pyarrow", "tokenizers", "spacy", "prefect", "duckdb", "lightning"),
+    *("transformers", "torchao"),
+)
 
 
 def provenance(device: str = "cpu") -> dict[str, object]:

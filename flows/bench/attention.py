@@ -10,11 +10,9 @@ all layers that look alike; `ratio_with_plan` charges all of it to one layer. `p
 once for plan, forward and backward, beyond queries, keys and values. Exponents are least-squares slopes of logarithms.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from math import log
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean, median, quantiles
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +20,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from flows.bench.turns import exponent, milliseconds, peak_mib, taking_turns
 from model.attention.views import ViewsAttention
 from model.batches import read_places
 from model.columns import Split, split_of
 from model.config import ModelConfig
 from model.context import Context
-from model.machine import own_settings
 from pipeline.corpus import Document, read_documents, sample_corpus
 from pipeline.pieces import Tokenizer
 from pipeline.prefix import PrefixAnnotator
@@ -35,8 +33,6 @@ from pipeline.prefix import PrefixAnnotator
 VIEWS = ("pos & sentences(2)", "sentence", "window(64)")
 TOKENS = (1024, 4096, 16384)
 WIKITEXT = "wikitext-2/wiki.valid.tokens"
-SECONDS, FEWEST, MOST = 10.0, 3, 40
-"""Turns go on for so long, but at least so many are taken and at most so many."""
 
 
 class Case(NamedTuple):
@@ -63,7 +59,9 @@ def bench_attention(
     rows = list[dict[str, Any]]()
     for view in views:
         for N in tokens:
-            rows.append({"mechanism": "views", "view": view, "tokens": N} | _row(split, view, N, heads, width, device))
+            rows.append(
+                {"mechanism": "views", "view": view, "tokens": N} | view_row(split, view, N, heads, width, device)
+            )
             on_row(rows[-1])
     return {
         "text": text,
@@ -92,12 +90,14 @@ def long_document(data: Path | None, pieces: int) -> tuple[Split, str]:
     return split_of({"text": (ids, annotator.annotate(ids))}), said
 
 
-def _row(split: Split, view: str, N: int, heads: int, width: int, device: str) -> dict[str, Any]:
+def view_row(split: Split, view: str, N: int, heads: int, width: int, device: str) -> dict[str, Any]:
+    """What a view costs over the first N pieces of a split of one document."""
     case = _case(split, view, N, heads, width, device)
     prepared = case.layer.prepare(case.context)
     (way,) = prepared.plans[case.layer.look]
-    ours, dense = times(lambda: _mix(case, prepared), lambda: _dense(case), device)
-    plan = [_milliseconds(lambda: case.layer.prepare(case.context), device) for _ in range(5)]
+    times = taking_turns({"ours": lambda: _mix(case, prepared), "dense": lambda: _dense(case)}, device)
+    ours, dense = times["ours"], times["dense"]
+    plan = [milliseconds(lambda: case.layer.prepare(case.context), device) for _ in range(5)]
     found = {"path": way.path, "ms": median(ours), "dense_ms": median(dense)}
     return found | {
         "ratio": found["dense_ms"] / found["ms"],
@@ -129,60 +129,11 @@ def _dense(case: Case) -> None:
     torch.autograd.grad(out, case.qkv, case.upstream)
 
 
-def times(ours: Callable[[], None], dense: Callable[[], None], device: str) -> tuple[list[float], list[float]]:
-    """Milliseconds of both, taking turns, after a turn that does not count."""
-    found = [(_milliseconds(ours, device), _milliseconds(dense, device)) for _ in _turns()]
-    first, second = zip(*found[1:], strict=True)
-    return list(first), list(second)
-
-
-def _turns() -> Iterator[int]:
-    begin = time.perf_counter()
-    for turn in range(MOST + 1):
-        if turn > FEWEST and time.perf_counter() - begin > SECONDS:
-            return
-        yield turn
-
-
-def _milliseconds(work: Callable[[], object], device: str) -> float:
-    _wait(device)
-    begin = time.perf_counter()
-    work()
-    _wait(device)
-    return (time.perf_counter() - begin) * 1e3
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-
-
-def peak_mib(work: Callable[[], None], device: str) -> float:
-    """The most memory that torch held at once for this work, beyond what it held before."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        work()
-        return float(torch.cuda.max_memory_allocated(device) - before) / 2**20
-    # The operating system's own peak is no good here: what was freed before may be used again and not be seen. On one
-    # thread, as the profiler does not see what others take; it is the same, heads being shared out among them.
-    cpu = [torch.profiler.ProfilerActivity.CPU]
-    with own_settings(1), torch.profiler.profile(activities=cpu, profile_memory=True) as profile:
-        work()
-    events = profile.profiler.kineto_results.events()
-    held = sorted((each.start_ns(), each.nbytes()) for each in events if each.name() == "[memory]")
-    return float(np.cumsum([0, *(nbytes for _, nbytes in held)]).max()) / 2**20
-
-
 def exponents(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float | None]:
     """By view: the power of the length that this grows with."""
     views = dict.fromkeys(row["view"] for row in rows)
-    return {view: _slope([row for row in rows if row["view"] == view], key) for view in views}
-
-
-def _slope(rows: Sequence[dict[str, Any]], key: str) -> float | None:
-    if len(rows) < 2:
-        return None
-    x, y = [log(row["tokens"]) for row in rows], [log(row[key]) for row in rows]
-    across, along = [one - fmean(x) for one in x], [one - fmean(y) for one in y]
-    return sum(a * b for a, b in zip(across, along, strict=True)) / sum(a * a for a in across)
+    found = {}
+    for view in views:
+        some = [row for row in rows if row["view"] == view]
+        found[view] = exponent([row["tokens"] for row in some], [row[key] for row in some])
+    return found

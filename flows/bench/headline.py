@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flows.bench.attention import exponents
 from flows.bench.kernel import text_of, times
+from flows.bench.turns import exponent
 from model.batches import Batch, gather
 from model.config import ModelConfig, Recipe, TrainConfig
 from model.context import Context
@@ -89,8 +89,10 @@ def bench_headline(
             rows.append(row)
             on_row(part, row)
     if "forward_181m" in parts:
-        long = [{"view": "near", **row} for row in found["forward_181m"] if row["tokens"] >= 4096]
-        found["forward_exponents"] = {"time": exponents(long, "ms"), "memory": exponents(long, "peak_mib")}
+        long = [row for row in found["forward_181m"] if row["tokens"] >= 4096]
+        found["forward_exponents"] = {
+            name: exponent([row["tokens"] for row in long], [row[name] for row in long]) for name in ("ms", "peak_mib")
+        }
     return found
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from flows.bench.attention import exponents, long_document, peak_mib, times
+from flows.bench.attention import exponents, long_document
+from flows.bench.turns import peak_mib, taking_turns
 from model.batches import Batch, gather
 from model.config import ModelConfig, Recipe
 from model.objective import Objective
@@ -74,7 +75,8 @@ def _check(recipe: Recipe, longest: int) -> None:
 def _row(config: ModelConfig, batch: Batch, device: str) -> dict[str, Any]:
     dense = replace(config, views=("dense",), layer_views=(), pattern=("views",))
     ours, twin = _step(config, batch, device), _step(dense, batch, device)
-    took, dense_took = times(ours, twin, device)
+    times = taking_turns({"ours": ours, "dense": twin}, device)
+    took, dense_took = times["ours"], times["dense"]
     return {
         "ms": median(took),
         "dense_ms": median(dense_took),

@@ -3,10 +3,12 @@
 Letters: B rows, N pieces, H heads, G heads of keys and values, D width of a head, M width of the model.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.attention.rotary import Turn, rotate, turn_of
 from model.context import Context
@@ -39,6 +41,13 @@ class Heads(nn.Module):
         mixed_BNM: Tensor = self.out(mixed_BHND.transpose(1, 2).reshape(x_BNM.shape))
         return mixed_BNM
 
+    def weights(self, x_BNM: Tensor, context: Context) -> Tensor:
+        """[B,H,N,N], where there is a `mix`: how much each piece (row) takes of the values of each (column), after all
+        that decides it. At padding it means nothing. O(N*N) memory, and mixing N / D times."""
+        context = self.prepare(context)
+        q_BHND, k_BGND, v_BGND = self.inputs(x_BNM, context)
+        return weights_of(lambda units_BGND: self.mix(q_BHND, k_BGND, units_BGND, context), v_BGND)
+
     def inputs(self, x_BNM: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of a whole batch."""
         # Zeros, not a mask alone: a weight of 0 times a NaN is NaN, and would carry it out of the padding.
@@ -56,6 +65,15 @@ class Heads(nn.Module):
         if turn is None:
             return q_BHND, k_BGND, v_BGND
         return rotate(q_BHND, turn), rotate(k_BGND, turn), v_BGND
+
+
+def weights_of(mix: Callable[[Tensor], Tensor], v_BGND: Tensor) -> Tensor:
+    """[B,H,N,N] of a way to mix values that is linear in them: what becomes of values that name their pieces, one a
+    dimension, as many pieces at a time as a head is wide. v: for its shape and type."""
+    N, D = v_BGND.shape[-2:]
+    names = torch.eye(N, dtype=v_BGND.dtype, device=v_BGND.device)
+    parts = [functional.pad(some, (0, D - some.shape[1])) for some in torch.split(names, D, dim=1)]
+    return torch.cat([mix(some.expand_as(v_BGND)) for some in parts], dim=-1)[..., :N]
 
 
 def alibi_slopes(heads: int) -> tuple[float, ...]:

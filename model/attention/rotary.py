@@ -25,11 +25,20 @@ def turn_of(places: int, width: int, device: torch.device, dtype: torch.dtype) -
 
     Kept: to compute a power, a sine and a cosine for every entry again took a fifth of a small model's step on a GPU.
     """
-    # In at least 32 bits: bfloat16 cannot tell place 256 from 257.
+    with torch.inference_mode(False):  # what generation kept first, training must be able to use
+        # In at least 32 bits: bfloat16 cannot tell place 256 from 257.
+        exact = torch.promote_types(dtype, torch.float32)
+        rate_F = BASE ** -torch.arange(0, width, 2, device=device, dtype=exact).div(width)
+        angle_NF = torch.outer(torch.arange(places, device=device, dtype=exact), rate_F)
+        return Turn(angle_NF.cos().to(dtype), angle_NF.sin().to(dtype))
+
+
+def turn_at(place: Tensor, width: int, dtype: torch.dtype) -> Turn:
+    """The same for places of any shape: [*place,D/2]."""
     exact = torch.promote_types(dtype, torch.float32)
-    rate_F = BASE ** -torch.arange(0, width, 2, device=device, dtype=exact).div(width)
-    angle_NF = torch.outer(torch.arange(places, device=device, dtype=exact), rate_F)
-    return Turn(angle_NF.cos().to(dtype), angle_NF.sin().to(dtype))
+    rate_F = BASE ** -torch.arange(0, width, 2, device=place.device, dtype=exact).div(width)
+    angle = place[..., None].to(exact) * rate_F
+    return Turn(angle.cos().to(dtype), angle.sin().to(dtype))
 
 
 def rotate(x_BHND: Tensor, turn: Turn) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.attention.heads import Heads, computed_in
+from model.attention.info import Info
 from model.attention.terms import Terms
 from model.context import Context
 from model.kernels.choose import MEASURED, Path, choose
@@ -24,7 +25,7 @@ from model.kernels.flex import Tiles, attend_flex, tiles_of
 from model.kernels.pairs import line_of
 from model.kernels.plan import Plan, plan_of
 from model.kernels.triton_views import Program, attend_program, program_of
-from model.views import Named, View, allowed, sees, view_masks
+from model.views import Named, View, allowed, cost, sees, view_masks
 
 if TYPE_CHECKING:
     from model.config import ModelConfig
@@ -61,6 +62,20 @@ class ViewsAttention(Heads):
         slopes = [self.slopes[head] for head in twins] if self.slopes else ()
         bias = view_bias([self.views[head] for head in twins], slopes, context, computed_in(self.qkv.weight))
         return context._replace(biases={**context.biases, self.look: bias})
+
+    def info(self, _x_BNM: Tensor, context: Context) -> Info:
+        """O(N*N) memory: the masks of all views are counted."""
+        context = self.prepare(context)
+        paths = {head: str(way.path) for way in context.plans[self.look] for head in way.heads}
+        valid_BN11 = context.valid()[:, None, :, None]
+        pairs = (allowed(context)[:, None] & valid_BN11).sum()
+        seen_H = (view_masks(self.views, context) & valid_BN11).sum((0, 2, 3)) / pairs.clamp(min=1)
+        return Info(
+            views=tuple(map(str, self.views)),
+            density=tuple(seen_H.expand(len(self.views)).tolist()),
+            cost=tuple(cost(view) for view in self.views),
+            path=tuple(paths[head] for head in range(len(self.views))),
+        )
 
     def ways(self, context: Context) -> tuple[Way, ...]:
         """The heads by path, those of one view together; all dense masks are one way."""

@@ -1,9 +1,21 @@
 """The transformer as settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
+from model.config.bigbird import BigBirdConfig
 from model.config.checks import at_least_one, nearest
+from model.config.compressed import CompressedConfig
+from model.config.depth import DepthConfig
+from model.config.hash import HashConfig
+from model.config.latent import LatentConfig
+from model.config.linear import LinearConfig
+from model.config.linformer import LinformerConfig
+from model.config.memory import MemoryConfig
+from model.config.patterns import PatternsConfig
+from model.config.performer import PerformerConfig
+from model.config.state_space import StateSpaceConfig
+from model.config.window import WindowConfig
 from model.masks import MASKS
 from model.parse import parse
 from model.views import View, mask_names
@@ -60,6 +72,25 @@ class ModelConfig:
     """Of `classify`: how many there are."""
     dropout: float = 0.0
     """Probability of dropping an entry of what a layer adds to the residual stream, while training."""
+    patterns: PatternsConfig = field(default_factory=PatternsConfig)
+    """Of the mechanisms `local`, `strided`, `random`, `clustered`, `hierarchical` and `adaptive`."""
+    linear: LinearConfig = field(default_factory=LinearConfig)
+    performer: PerformerConfig = field(default_factory=PerformerConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    bigbird: BigBirdConfig = field(default_factory=BigBirdConfig)
+    linformer: LinformerConfig = field(default_factory=LinformerConfig)
+    compressed: CompressedConfig = field(default_factory=CompressedConfig)
+    """Of layers whose mechanism is `compressed`."""
+    hash: HashConfig = field(default_factory=HashConfig)
+    """Of layers whose mechanism is `hash`."""
+    latent: LatentConfig = field(default_factory=LatentConfig)
+    """Of layers whose mechanism is `latent`."""
+    state_space: StateSpaceConfig = field(default_factory=StateSpaceConfig)
+    """Of layers whose mechanism is `state_space`."""
+    depth: DepthConfig = field(default_factory=DepthConfig)
+    """Layers that share weights or are reversible, and pondering."""
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    """Of layers whose mechanism is `memory`."""
 
     def __post_init__(self) -> None:
         from model.attention import MECHANISMS  # late: the mechanisms read this very class
@@ -94,6 +125,11 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; give a probability from 0 to below 1")
         for text in (text for views in (self.views, *self.layer_views) for text in views):
             parse(text)
+        if self.depth.reversible and self.hash.balance and "hash" in map(self.mechanism, range(self.layers)):
+            raise ValueError("reversible layers record nothing for the loss by which hash keeps its buckets even; set "
+                             "hash.balance to 0, or depth.reversible to false")  # fmt: skip
+        alike = {layer: (self.mechanism(layer), self.head_views(layer)) for layer in range(self.layers)}
+        self.depth.check(self.layers, alike, self.objective)
 
     def head_views(self, layer: int = 0) -> tuple[View, ...]:
         """The view of each head of a layer."""

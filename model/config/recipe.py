@@ -29,10 +29,18 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        from model.attention import MECHANISMS  # late: the mechanisms read settings
         from model.controls import CONTROLS  # late: recipes are read where no column ever is
 
         if self.control not in CONTROLS:
             raise ValueError(f"control is {self.control!r}; {nearest(self.control, CONTROLS)}")
+        for name in self.model.pattern:
+            if (self.model.objective == "causal") not in MECHANISMS[name].orders:
+                knows = "causal" if True in MECHANISMS[name].orders else "masked"
+                raise ValueError(
+                    f"recipe {self.name!r} has the objective {self.model.objective!r} and the mechanism {name!r}, "
+                    f"which does not know that order; set model.objective to {knows!r}, or choose another mechanism"
+                )
         if self.leaky and self.control != "none":
             raise ValueError(f"recipe {self.name!r} is leaky and has control {self.control!r}; choose one of the two")
         if self.leaky and "leaky" not in self.name:

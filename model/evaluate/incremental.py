@@ -29,7 +29,7 @@ def incremental(model: Decoder, whole_prefix: bool = False) -> Incremental:
     """For one document. A mechanism that keeps no keys and values, and what pairs are weighed by beside their views, is
     run over the whole prefix."""
     cached = all(isinstance(layer.attention, ViewsAttention) and not layer.attention.terms for layer in model.layers)
-    cached = cached and not model.config.reads_facts()
+    cached = cached and not model.config.reads_facts() and model.config.depth.plain()
     return KeyValueCache(model) if cached and not whole_prefix else WholePrefix(model)
 
 

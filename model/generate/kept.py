@@ -40,7 +40,7 @@ class Kept:
     def __init__(self, model: Decoder) -> None:
         self.model = model
         names = list(model.config.distinct_views())
-        self.layers = [_KeptLayer(layer.attention, names) for layer in model.layers]
+        self.layers = [_KeptLayer(layer.attention, names) for layer in model.storeys()]
 
     @torch.inference_mode()
     def move(self, first: int, last: int, keep: int, room: int) -> None:
@@ -61,7 +61,7 @@ class Kept:
         model = self.model
         x_BNM, turn = _first(model, asked), self._turn(asked.place)
         looks: dict[object, _Look] = {}
-        for layer, kept in zip(model.layers, self.layers, strict=True):
+        for layer, kept in zip(model.storeys(), self.layers, strict=True):
             if kept.look not in looks:
                 looks[kept.look] = _look(kept, slot_S, back_S, seen_VS, x_BNM)
             looked_BNM = kept.mix(layer.attention_norm(x_BNM), asked.slot, turn, looks[kept.look])

@@ -32,7 +32,12 @@ class Trained:
         """Errors: ValueError if the model has what cannot be computed piece by piece. The one place that says so."""
         if self.annotator is None and annotated(self.model.config):
             raise ValueError("this model is told of words and sentences; give the annotator that its run carries")
-        for number, layer in enumerate(self.model.layers):
+        if not self.model.config.depth.plain():
+            raise ValueError(
+                "this model's depth is reversible, or ponders (model.depth), which is not computed piece by piece yet; "
+                "generate with one whose depth.reversible is false and depth.ponder 0"
+            )
+        for number, layer in enumerate(self.model.storeys()):
             if not isinstance(layer.attention, ViewsAttention):
                 name = self.model.config.mechanism(number)
                 raise ValueError(f"layer {number} is {name!r}, which keeps no keys and values; only views generate yet")

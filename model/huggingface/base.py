@@ -175,6 +175,8 @@ class ValencyModel(ValencyPreTrainedModel):
             raise ValueError("give input_ids: words, sentences and tags are read off the pieces, not off embeddings")
         shows = bool(self.config.output_hidden_states if output_hidden_states is None else output_hidden_states)
         weighs = bool(self.config.output_attentions if output_attentions is None else output_attentions)
+        if shows and self.decoder.config.depth.reversible:
+            raise ValueError("a reversible model has two streams and shows neither; give output_hidden_states=False")
         if past_key_values is not None or use_cache:
             if not self.config.causal:
                 raise ValueError("a model that reads both ways keeps no cache; give use_cache=False")

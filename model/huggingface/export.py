@@ -11,6 +11,7 @@ from model.huggingface.base import ValencyPreTrainedModel
 from model.huggingface.config import ValencyConfig
 from model.huggingface.heads import ValencyForCausalLM, ValencyForMaskedLM, ValencyForSequenceClassification
 from model.huggingface.tokenizer import fast_tokenizer, padding_of
+from model.quantize import QUANTIZED
 from model.reading import Reader
 from model.run import load_readers, load_run
 
@@ -30,6 +31,8 @@ def export_run(run: Path, folder: Path) -> ValencyPreTrainedModel:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not empty; name a new folder")
+    if (run / QUANTIZED).is_file():
+        raise ValueError(f"{run} is quantized; export the run that it was made of")
     decoder, recipe = load_run(run)
     check_from_ids(recipe)
     tokenizer, annotator = load_readers(run)

@@ -60,6 +60,8 @@ def keeps_keys(decoder: Decoder) -> bool:
     """Whether `hidden_after` knows all of this decoder; one with weights that it does not know is run over anew."""
     if not {name.partition(".")[0] for name, _ in decoder.named_parameters()} <= KNOWN_PARTS:
         return False
+    if not decoder.config.depth.plain():
+        return False
     mechanisms = [layer.attention for layer in decoder.layers]
     return all(
         isinstance(each, ViewsAttention) and {name for name, _ in each.named_parameters()} <= KNOWN_WEIGHTS
@@ -88,7 +90,7 @@ def hidden_after(
         x_BnM = x_BnM + decoder.tag_embedding(context.input_tag[:, places])
     x_BnM = x_BnM.masked_fill(~context.valid()[:, places, None], 0.0)
     biases = dict[str, Tensor]()
-    for number, layer in enumerate(decoder.layers):
+    for number, layer in enumerate(decoder.storeys()):
         attention = layer.attention
         assert isinstance(attention, ViewsAttention)
         if attention.look not in biases:

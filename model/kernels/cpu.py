@@ -24,7 +24,7 @@ def attend_sparse(q_BHND: Tensor, k_BGND: Tensor, v_BGND: Tensor, plan: Plan) ->
     exact = torch.promote_types(q_BHND.dtype, torch.float32)
     q, k, v = (x.transpose(0, 1).reshape(-1, B * N, D).to(exact) for x in (q_BHND, k_BGND, v_BGND))
     # Autocast would compute the products of 32 bits in 16 again.
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(q.device.type, enabled=False):
         out: Tensor = _Sparse.apply(q, k, v, plan, *(chunk.bias for chunk in plan.chunks))  # type: ignore[no-untyped-call]
     return out.view(H, B, N, D).transpose(0, 1).to(q_BHND.dtype)
 
@@ -40,7 +40,7 @@ class _Sparse(torch.autograd.Function):
         def of_heads(part: Heads) -> list[Tensor]:
             return _forward(part.of(q, k, v, out), plan, [part.bias(bias) for bias in biases])
 
-        ctx.parts = heads_by_thread(q.shape[0], k.shape[0])
+        ctx.parts = heads_by_thread(q.shape[0], k.shape[0], q.device.type)
         kept = run_at_once(of_heads, ctx.parts)
         ctx.save_for_backward(q, k, v, *biases, *(weight for each in kept for weight in each))
         ctx.plan = plan

@@ -5,7 +5,7 @@ once, so one softmax over a block's keys is the softmax of the view. Blocks of l
 Letters: P places of a line, X blocks of a chunk, Q queries and K keys of a block, H heads, E keys of all blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,8 +18,12 @@ from model.views import FIRST_ANCHORS, View
 
 QUERIES = 32
 """Of a block. 16 to 64 take about as long: fewer make thin products, more share keys that most of them do not see."""
-CHUNK_KEYS = 512
-"""Of all blocks of a chunk, about: enough that a call costs little beside its work, few enough to stay in the cache."""
+CHUNK_KEYS = {"cpu": 512, "cuda": 2**17}
+"""Of all blocks of a chunk, about: enough that a call costs little beside its work, few enough to stay in the cache of
+a CPU; on a GPU, few enough for its memory (4 MiB a head for 2**15)."""
+
+See = Callable[[Tensor, Tensor], Tensor]
+"""bool [X,Q,K] of places [X,Q] of queries and [X,K] of keys: which pairs count."""
 
 
 class Chunk(NamedTuple):
@@ -67,15 +71,21 @@ def plan_of(
     slopes: of ALiBi, one a head, or none; dtype: of the bias.
     """
     blocks = blocks_of(cover, line, queries)
+    return plan_from(blocks, lambda query, key: see(view, line, Pairs(query, key)), slopes, dtype)
+
+
+def plan_from(blocks: Blocks, sees: See, slopes: Sequence[float], dtype: torch.dtype) -> Plan:
+    """A plan of blocks, whatever they and what is seen of them come from."""
+    keys = CHUNK_KEYS.get(blocks.size.device.type, CHUNK_KEYS["cpu"])
     begin_X = blocks.size.cumsum(0) - blocks.size
     order = torch.argsort(blocks.size, descending=True, stable=True)
     chunks = []
-    for part in _cut(blocks.size[order].tolist()):
+    for part in _cut(blocks.size[order].tolist(), keys):
         chosen = order[part]
         query, again, size = blocks.query[chosen], blocks.again[chosen], blocks.size[chosen][:, None]
         slot = torch.arange(int(size[0]), device=size.device)
         key = blocks.key[begin_X[chosen][:, None] + torch.minimum(slot, size - 1)]
-        seen = see(view, line, Pairs(query, key)) & (slot < size)[:, None, :]
+        seen = sees(query, key) & (slot < size)[:, None, :]
         bias = bias_of(query, key, seen, slopes, dtype)
         chunks.append(Chunk(query, key, bias, again if bool(again.any()) else None))
     return Plan(tuple(chunks))
@@ -93,11 +103,11 @@ def bias_of(query: Tensor, key: Tensor, seen: Tensor, slopes: Sequence[float], d
     return bias - torch.stack([back * slope for slope in slopes])
 
 
-def _cut(widths: Sequence[int]) -> list[slice]:
+def _cut(widths: Sequence[int], keys: int) -> list[slice]:
     """Chunks of blocks whose widths, which fall, are alike."""
     cuts, start = list[slice](), 0
     while start < len(widths):
-        stop = min(len(widths), start + max(1, CHUNK_KEYS // widths[start]))
+        stop = min(len(widths), start + max(1, keys // widths[start]))
         cuts.append(slice(start, stop))
         start = stop
     return cuts
@@ -105,24 +115,42 @@ def _cut(widths: Sequence[int]) -> list[slice]:
 
 def blocks_of(cover: Cover, line: Line, queries: int) -> Blocks:
     """Blocks of neighbouring queries of a row and all keys that the cover gives them."""
-    P, (B, N), device = len(line.run), line.context.document.shape, line.run.device
-    place = torch.arange(-(-N // queries) * queries, device=device).view(-1, queries)
-    row_B11 = torch.arange(B, device=device)[:, None, None] * N
-    query = (place.clamp(max=N - 1) + row_B11).flatten(0, 1)
-    again = (place >= N).expand(B, -1, -1).flatten(0, 1)
-    low = cover.low[query].amin(1)
-    high = torch.minimum(cover.high[query].amax(1), (query[:, 0] // N + 1) * N)
-    size = high - low
-    block = torch.arange(len(query), device=device)
-    near_block = block.repeat_interleave(size)
-    near = torch.arange(len(near_block), device=device) + (low - size.cumsum(0) + size)[near_block]
+    P, N = len(line.run), line.context.document.shape[1]
+    query, again = query_blocks(line, queries)
     # Looking back, only the sequence of a block's first query can begin before what is near.
     begins = line.begin[query[:, :1] if line.context.causal else query]
-    first = (begins[:, :, None] + torch.arange(FIRST_ANCHORS, device=device)).flatten(1)
+    first = (begins[:, :, None] + torch.arange(FIRST_ANCHORS, device=begins.device)).flatten(1)
     first = torch.minimum(first, (query[:, :1] // N + 1) * N - 1)
-    codes = [near_block * P + near, (block[:, None] * P + first).flatten()]
+    block = torch.arange(len(query), device=query.device)
+    codes = [near_codes(cover.low, cover.high, query, line), (block[:, None] * P + first).flatten()]
     if cover.kinds:
         slot, far = listed_keys(line, query.flatten(), cover.kinds)
         codes.append(slot // queries * P + far)
-    code: Tensor = torch.cat(codes).unique()  # type: ignore[no-untyped-call]
+    return joined_blocks(query, again, codes, line)
+
+
+def query_blocks(line: Line, queries: int) -> tuple[Tensor, Tensor]:
+    """int64 [X,Q]: neighbouring places of a row; bool [X,Q]: which of them only fill up its last block."""
+    B, N = line.context.document.shape
+    place = torch.arange(-(-N // queries) * queries, device=line.run.device).view(-1, queries)
+    row_B11 = torch.arange(B, device=place.device)[:, None, None] * N
+    query = (place.clamp(max=N - 1) + row_B11).flatten(0, 1)
+    return query, (place >= N).expand(B, -1, -1).flatten(0, 1)
+
+
+def near_codes(low: Tensor, high: Tensor, query: Tensor, line: Line) -> Tensor:
+    """Blocks and keys, as one number each (block * P + key): all from the lowest to the highest key of a block's
+    queries, which see the places low ... high - 1 of the line, int64 [P]."""
+    P, N = len(line.run), line.context.document.shape[1]
+    low = low[query].amin(1)
+    high = torch.minimum(high[query].amax(1), (query[:, 0] // N + 1) * N)
+    size = high - low
+    block = torch.arange(len(query), device=query.device).repeat_interleave(size)
+    return block * P + torch.arange(len(block), device=query.device) + (low - size.cumsum(0) + size)[block]
+
+
+def joined_blocks(query: Tensor, again: Tensor, codes: Sequence[Tensor], line: Line) -> Blocks:
+    """Blocks of these queries with the keys that any of the lists of codes gives them."""
+    P = len(line.run)
+    code: Tensor = torch.cat([*codes]).unique()  # type: ignore[no-untyped-call]
     return Blocks(query, again, code % P, torch.bincount(code // P, minlength=len(query)))

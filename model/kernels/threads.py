@@ -34,9 +34,9 @@ class Heads(NamedTuple):
         return bias if bias.shape[0] == 1 else bias[self.queries]
 
 
-def heads_by_thread(heads: int, key_heads: int) -> list[Heads]:
-    """Shares as even as whole groups allow, one for each of PyTorch's threads at most."""
-    each, threads = heads // key_heads, min(torch.get_num_threads(), key_heads)
+def heads_by_thread(heads: int, key_heads: int, device: str = "cpu") -> list[Heads]:
+    """Shares as even as whole groups allow, one for each of PyTorch's threads at most; one in all off the CPU."""
+    each, threads = heads // key_heads, min(torch.get_num_threads() if device == "cpu" else 1, key_heads)
     cuts = [number * key_heads // threads for number in range(threads + 1)]
     bounds = pairwise(cuts)
     return [Heads(n, slice(one * each, two * each), slice(one, two), key_heads) for n, (one, two) in enumerate(bounds)]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from flows.bench import attention
+from flows.bench import turns
 from flows.bench.attention import bench_attention
 
 
 def test_rows_say_what_was_measured_and_by_which_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "MOST", 3)
+    monkeypatch.setattr(turns, "MOST", 3)
     heard = []
     result = bench_attention(["window(16)", "pos"], [512, 1024], heads=2, width=8, on_row=heard.append)
     assert heard == result["rows"]
@@ -24,5 +24,5 @@ def test_rows_say_what_was_measured_and_by_which_path(monkeypatch: pytest.Monkey
 
 
 def test_one_length_has_no_exponent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "MOST", 3)
+    monkeypatch.setattr(turns, "MOST", 3)
     assert bench_attention(["window(16)"], [512], heads=2, width=8)["time_exponent"] == {"window(16)": None}

@@ -3,20 +3,25 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 from flows.evaluate import evaluate_run
 from flows.overlap import overlap
 from flows.overlap_pairs import SOURCES, Bonded, earlier_keys, looking_back, pairs_of_row, words_of_pieces
-from flows.picture import gates_of, picture
+from flows.picture import Given, gates_of, picture, shares_of
 from flows.pictures.attention import Looked, all_heads, beside_bonds, heads_by_kinds
 from flows.pictures.overlap import heat_maps, interval, overlap_page
 from flows.pictures.page import Shown, Table, write_page
 from flows.profile import profile_run, tables
 from model.config import ModelConfig, Recipe, TrainConfig
+from model.config.patterns import PatternsConfig
+from model.evaluate.shares import gate_shares
+from model.layer import context_of_places
 from model.run import load_result
 from model.train import train
 from model.transformer import Decoder
@@ -195,6 +200,23 @@ def test_gates_of_a_run_are_drawn_where_it_has_any(run: Path, tmp_path: Path, mo
     assert found.shape == (2, 2, len(KINDS))
     assert np.allclose(found, 1 / (1 + np.exp(-4.0)))
     assert "page-gates.png" in {file.name for file in picture([run], None, tmp_path / "page.html")}
+
+
+def test_shares_of_patterns_are_drawn_where_gates_mix_them() -> None:
+    settings = PatternsConfig(patterns=("local", "strided"), gate="head", strides=(1, 2))
+    torch.manual_seed(0)
+    model = Decoder(ModelConfig(layers=3, dim=16, heads=2, pattern=("adaptive", "views"), patterns=settings), 40)
+    ids, context = torch.arange(12)[None], context_of_places(1, 12)
+    found = gate_shares(model, ids, context)
+    assert found is not None
+    assert found[0] == ("local", "strided")
+    assert torch.equal(found[1][0], torch.full((2, 2), 0.5))
+    assert found[1].isnan().all((1, 2)).tolist() == [False, True, False]
+    shown = shares_of(Given(SimpleNamespace(model=model), ids, context))  # type: ignore[arg-type]
+    assert shown is not None
+    assert "share" in {each.get_ylabel() for each in shown.figure.axes}
+    plain = Decoder(ModelConfig(layers=1, dim=16, heads=2), 40)
+    assert gate_shares(plain, ids, context) is None
 
 
 def test_intervals_are_said_in_words() -> None:

@@ -70,3 +70,17 @@ def test_an_error_comes_when_its_batch_is_asked_for(kind: str) -> None:
     rows.resume({"count": 6})
     assert int(rows.next()) == 7
     rows.close()
+
+
+@pytest.mark.parametrize("kind", ["ahead", "as asked"])
+def test_what_is_done_to_a_batch_is_done_before_it_is_asked_for(kind: str) -> None:
+    rows, heard = ahead(kind), list[int]()
+
+    def ready(batch: Tensor) -> Tensor:
+        heard.append(int(batch))
+        return 10 * batch
+
+    rows.ready = ready
+    assert int(rows.next()) == 10
+    rows.close()  # waits for the thread
+    assert heard == ([1, 2] if kind == "ahead" else [1])

@@ -86,3 +86,12 @@ def test_rotation_leaves_lengths_and_makes_scores_depend_on_distance() -> None:
     score_NN: Tensor = turned_q_ND @ turned_k_ND.T
     torch.testing.assert_close(score_NN[1:, 1:], score_NN[:-1, :-1])
     assert not torch.allclose(score_NN[0, 0], score_NN[0, 1])
+
+
+def test_angles_that_generation_kept_serve_training_too() -> None:
+    at = (11, 6, torch.device("cpu"), torch.float64)
+    with torch.inference_mode():
+        turn_of(*at)
+    x = torch.randn(1, 1, 11, 6, dtype=torch.float64, requires_grad=True)
+    rotate(x, turn_of(*at)).sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None

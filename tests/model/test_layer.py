@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.attention import MECHANISMS
 from model.attention.views import mix_slow
 from model.context import PER_PIECE
 from model.layer import PRESETS, Attention, Info, attention, context_of_ids, context_of_places, context_of_text
 from model.reading import Reader
 
+NO_WEIGHTS = ("hash", "compressed", "latent", "state_space", "memory")
+"""What these mix is more, or something else, than values of pieces under one set of weights."""
 TEXTS = ["Anna mended the bench. She painted it, too.", "It rained."]
 
 
@@ -68,6 +71,34 @@ def test_without_a_context_only_places_are_known() -> None:
         layer(views=["pos"])(x)
     with pytest.raises(ValueError, match="open"):
         layer(views=["window(2) | open"])(x)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "causal"), [(name, causal) for name, entry in MECHANISMS.items() for causal in entry.orders]
+)
+def test_every_mechanism_is_one_call_and_its_weights_say_what_it_mixes(mechanism: str, causal: bool) -> None:
+    settings = {"linear": {"preset": "extreme"}, "local": {"window": 5}, "window": {"reach": 4}}.get(mechanism, {})
+    made, x, padding = layer(mechanism=mechanism, causal=causal, **settings), some(2, 45), torch.zeros(2, 45).bool()
+    padding[1, 31:] = True
+    plain, info = made(x, key_padding_mask=padding, return_info=True)
+    assert isinstance(info, Info)
+    assert len(info.views) == 4
+    if mechanism in NO_WEIGHTS:
+        with pytest.raises(ValueError, match=f"{mechanism!r} has no weights of pairs"):
+            made(x, need_weights=True)
+        return
+    out, info = made(x, key_padding_mask=padding, need_weights=True, return_info=True)
+    assert torch.equal(out, plain)
+    _, _, v = made.mechanism.heads(x.masked_fill(padding[..., None], 0.0), None)
+    mixed = made.mechanism.out((info.weights @ v).transpose(1, 2).reshape(x.shape))
+    torch.testing.assert_close(mixed[~padding], out[~padding])
+    assert not info.weights[1, :, :31, 31:].any()
+    if mechanism in ("dense", "window", "bigbird", "local", "random"):  # others read summaries, or all by features
+        read = ((info.weights > 0) & ~padding[:, None, :, None]).sum((0, 2, 3))
+        allowed = sum(n * (n + 1) // 2 if causal else n * n for n in (45, 31))
+        assert info.density == pytest.approx((read / allowed).tolist())
+    if causal:
+        assert not info.weights.triu(1).any()
 
 
 @pytest.mark.parametrize("left", [True, False])

@@ -1,6 +1,7 @@
 """Every mechanism of the table against its slow twin and the laws: one that is added is tested by being there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,29 +11,126 @@ from torch import Tensor
 from model.attention import MECHANISMS, Mechanism, Streaming
 from model.batches import read_places
 from model.columns import split_of
-from model.config import ModelConfig
+from model.config import MemoryConfig, ModelConfig
+from model.config.bigbird import BigBirdConfig
+from model.config.compressed import CompressedConfig
+from model.config.hash import HashConfig
+from model.config.latent import LatentConfig
+from model.config.linear import LinearConfig
+from model.config.linformer import LinformerConfig
+from model.config.patterns import PatternsConfig
+from model.config.performer import PerformerConfig
+from model.config.state_space import StateSpaceConfig
+from model.config.window import WindowConfig
 from model.context import PER_PIECE, Context
 from model.kernels import choose
 from tests.model.toy import VOCABULARY, ToyAnnotator, toy_context, toy_document, with_toy_bonds
 
 DIM = 24
-CONFIGS: dict[str, dict[str, ModelConfig]] = {"views": {
+
+PATTERNS = PatternsConfig(window=6, strides=(1, 3), keys=4, block=5, clusters=3, scales=(2, 6))
+"""So narrow that rows of a few dozen pieces have keys outside."""
+
+
+def of_patterns(**said: object) -> dict[str, ModelConfig]:
+    """Both kinds of positions, shared keys, and keys enough to reach over several blocks of a line."""
+    wide = replace(PATTERNS, window=40, keys=35, strides=(2, 1, 7), clusters=2, **said)  # type: ignore[arg-type]
+    return {
+        "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2, patterns=replace(PATTERNS, **said)),  # type: ignore[arg-type]
+        "wide": ModelConfig(dim=DIM, heads=3, patterns=wide),
+        "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", patterns=replace(PATTERNS, **said)),  # type: ignore[arg-type]
+    }
+
+
+VIEWS = {
     "rotary": ModelConfig(
         dim=DIM, heads=6, positions="rotary", kv_heads=3,
         views=("dense", "sentence", "(pos & sentences(2)) | open", "window(5) | ~pos", "sentence", "random(window(3))"),
     ),
     "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", views=("pos & sentences(2)", "dense")),
+}  # fmt: skip
+SPARSE = ", sparse at any length"
+CONFIGS: dict[str, dict[str, ModelConfig]] = {
+    "views": VIEWS | {kind + SPARSE: each for kind, each in VIEWS.items()},
+    **{name: of_patterns() for name in ("local", "strided", "random", "clustered", "hierarchical")},
+"adaptive": {
+    "by token": of_patterns()["rotary"],
+    "by head": of_patterns(gate="head", patterns=("hierarchical", "local"))["alibi"],
+}, "linear": {
+    features: ModelConfig(
+        dim=DIM, heads=4, kv_heads=kv_heads, positions=positions,
+        linear=LinearConfig(features=features, dimension=dimension, threshold=threshold, chunk=chunk),
+    )
+    # Odd chunks, thresholds below and above a chunk, features fewer, as many and more than a head is wide.
+    for features, dimension, threshold, chunk, kv_heads, positions in (
+        ("elu", 6, 8, 7, 2, "rotary"), ("relu2", 9, 3, 16, 4, "learned"),
+        ("favor", 4, 11, 5, 2, "rotary"), ("learned", 8, 0, 8, 1, "rotary"),
+    )
+}, "performer": {"few": ModelConfig(dim=DIM, heads=2, performer=PerformerConfig(chunk=8))}, "dense": {
+    "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2),
+    "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi"),
+}, "window": {
+    "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2, window=WindowConfig(reach=5)),
+    "alibi": ModelConfig(dim=DIM, heads=2, positions="alibi", window=WindowConfig(reach=40)),
+}, "bigbird": {
+    "rotary": ModelConfig(dim=DIM, heads=4, kv_heads=2, bigbird=BigBirdConfig(block=4, reach=3, first=2, random=2)),
+    "alibi": ModelConfig(
+        dim=DIM, heads=2, positions="alibi", bigbird=BigBirdConfig(block=3, reach=2, first=0, random=1)
+    ),
+}, "linformer": {
+    "few": ModelConfig(dim=DIM, heads=4, kv_heads=2, linformer=LinformerConfig(slots=5, length=70)),
+    "by context": ModelConfig(dim=DIM, heads=2, positions="learned", context=80, linformer=LinformerConfig(slots=3)),
+}, "compressed": {
+    "three ratios": ModelConfig(dim=DIM, heads=6, kv_heads=3, compressed=CompressedConfig(window=4, reach=3)),
+    "wide blocks": ModelConfig(dim=DIM, heads=2, positions="learned",
+                               compressed=CompressedConfig(ratios=(7,), window=9, reach=2)),
+}, "hash": {
+    "rounds": ModelConfig(dim=DIM, heads=4, kv_heads=2, hash=HashConfig(buckets=4, keys=3, local=2)),
+    "dissimilar": ModelConfig(dim=DIM, heads=2, positions="learned",
+                              hash=HashConfig(rounds=1, dissimilar=1, buckets=2, keys=5, local=1)),
+}, "latent": {
+    "as in the paper": ModelConfig(dim=DIM, heads=3, latent=LatentConfig(query_rank=7)),
+    "groups": ModelConfig(dim=DIM, heads=4, kv_heads=2, latent=LatentConfig(rank=5, rotary=4)),
+}, "state_space": {
+    "groups": ModelConfig(dim=DIM, heads=4, state_space=StateSpaceConfig(state=5, groups=2, chunk=16)),
+    "one chunk of chunks more": ModelConfig(dim=DIM, heads=2, state_space=StateSpaceConfig(state=3, taps=1, chunk=2)),
+}, "memory": {
+    "all": ModelConfig(
+        dim=DIM, heads=6, kv_heads=3, pattern=("memory",),
+        memory=MemoryConfig(segment=8, slots=5, bits=7, pool=4, summaries=3),
+    ),
+    "linear": ModelConfig(
+        dim=DIM, heads=2, positions="alibi", pattern=("memory",),
+        memory=MemoryConfig(kinds=("linear",), segment=5, delta=False),
+    ),
+    "kept": ModelConfig(
+        dim=DIM, heads=2, positions="learned", pattern=("memory",),
+        memory=MemoryConfig(kinds=("kept",), segment=6, slots=9, bits=5, checkpoint=False),
+    ),
+    "pooled": ModelConfig(
+        dim=DIM, heads=2, pattern=("memory",),
+        memory=MemoryConfig(kinds=("pooled",), segment=6, pool=3, summaries=7),
+    ),
 }}  # fmt: skip
 """What each mechanism is made with, at least one a line of the table."""
 EACH = [(name, kind) for name in MECHANISMS for kind in CONFIGS.get(name, {"": None})]
 ORDERS = [(*each, causal) for each in EACH for causal in MECHANISMS[each[0]].orders]
 CAUSAL = [each for each in EACH if True in MECHANISMS[each[0]].orders]
+FIRST = [(name, next(iter(kinds))) for name, kinds in CONFIGS.items()]
+LONGEST = [[33], [19, 10]]
+LENGTHS = [
+    pytest.param(*each, rows, marks=[pytest.mark.slow] if rows == LONGEST and each[:2] not in FIRST else [])
+    for each in ORDERS
+    for rows in ([[1]], [[21]], [[7], [2, 3]], LONGEST)
+]
+"""All kinds at all lengths. The longest take most of the time: there only the first kind of a mechanism is not slow."""
 
 
-@pytest.fixture(params=["as chosen", "sparse at any length"], autouse=True)
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows here are far too short for a sparse path: the second time it is taken all the same, where a view has one."""
-    if request.param != "as chosen":
+@pytest.fixture(autouse=True)
+def path(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows here are far too short for the sparse path of views, the one mechanism that chooses: where the kind says so,
+    it is taken all the same."""
+    if kind.endswith(SPARSE):
         monkeypatch.setattr(choose, "SHORTEST", 1)
         monkeypatch.setitem(choose.MEASURED, "cpu", choose.MEASURED["cpu"]._replace(shortest=1, pair=0.0))
 
@@ -64,9 +162,8 @@ def part(context: Context, row: int, places: slice) -> Context:
     return context._replace(**kept, bonds=lists._replace(key=bonds.key - begin))
 
 
-@pytest.mark.parametrize("rows", [[[1]], [[21]], [[7], [2, 3]], [[33], [19, 10]]])
-@pytest.mark.parametrize(("name", "kind", "causal"), ORDERS)
-def test_fast_equals_slow(name: str, kind: str, rows: list[list[int]], causal: bool) -> None:
+@pytest.mark.parametrize(("name", "kind", "causal", "rows"), LENGTHS)
+def test_fast_equals_slow(name: str, kind: str, causal: bool, rows: list[list[int]]) -> None:
     context, mechanism = context_of(rows, causal), made(name, kind)
     x = drawn(context)
     fast, slow = mechanism(x, mechanism.prepare(context)), MECHANISMS[name].slow(mechanism, x, context)
