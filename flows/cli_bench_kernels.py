@@ -26,7 +26,7 @@ def kernel(
 ) -> None:
     """Attention through views by its kernel on a GPU, beside cuDNN's dense causal attention and the memory's floor."""
     from flows.bench.kernel import LENGTHS, SETS, bench_kernel
-    from model.kernels.triton_views import SHAPE, Shape
+    from model.kernels.program import SHAPE, Shape
 
     def on_row(row: dict[str, Any]) -> None:
         ours = f"{row['forward_ms']:.3f} and {row['forward_backward_ms']:.3f} ms"
@@ -38,7 +38,7 @@ def kernel(
         shapes = [Shape.of([int(part) for part in each.split(",")]) for each in shape or ()]
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"--shape takes {len(SHAPE.numbers())} whole numbers with commas, as model.kernels.triton_views.Shape tells"
+            f"--shape takes {len(SHAPE.numbers())} whole numbers with commas, as model.kernels.program.Shape tells"
         ) from error
     given: dict[str, Any] = {"sets": view or tuple(SETS), "lengths": tokens or LENGTHS, "dtype": dtype}
     finish(bench_kernel(data, device=device, shapes=shapes or (SHAPE,), on_row=on_row, **given), json_file, device)

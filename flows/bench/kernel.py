@@ -7,7 +7,7 @@ of views and N the milliseconds of one layer's mixing, medians of events on the 
 attention by cuDNN on the same tensors in the same run; `plan_ms`, what the lists of tiles cost once a batch for all
 layers; `floor_ms` and `floor_forward_backward_ms`, the time that a copy of as many bytes takes on this device in this
 run, each of q, k, v, out and their gradients being moved once. `shapes` tries other cuts of the launch (for tuning: the
-table in model.kernels.triton_views is what was best, on training text).
+table in model.kernels.program is what was best, on training text).
 """
 
 import math
@@ -29,7 +29,8 @@ from model.columns import Split, split_of
 from model.context import Context
 from model.kernels.covers import cover_of, is_covered
 from model.kernels.pairs import line_of
-from model.kernels.triton_views import SHAPE, Program, Shape, attend_program, program_of
+from model.kernels.program import SHAPE, Program, Shape, program_of
+from model.kernels.triton_views import attend_program
 from model.parse import parse
 from pipeline.corpus import Document, read_documents, sample_corpus
 from pipeline.pieces import Tokenizer

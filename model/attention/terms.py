@@ -8,6 +8,7 @@ kind_gates    log sigmoid of a number a head and kind: the weight of such pairs 
 A pair joined by several kinds gets the sum. Letters: B rows, N pieces, H heads, K kinds of bond.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from model.context import Context
 from model.facts import scores
+from model.kernels.lists import Asked
 from model.masks import listed
 from pipeline.records import KINDS
 
@@ -34,6 +36,7 @@ class Terms(nn.Module):
 
     def __init__(self, config: "ModelConfig") -> None:
         super().__init__()
+        self.heads = config.heads
         kinds = config.heads, len(KINDS)
         self.score_weight = nn.Parameter(torch.ones(config.heads)) if config.scores else None
         self.kind_bias = nn.Parameter(torch.zeros(kinds)) if config.kind_bias else None
@@ -53,6 +56,18 @@ class Terms(nn.Module):
         """[H,K] between 0 and 1: what each kind is worth to each head."""
         return None if self.kind_gate is None else self.kind_gate.detach().sigmoid()
 
+    def asked(self) -> Asked:
+        """What kernels must know of pairs."""
+        return Asked(scores=self.score_weight is not None, kinds=self.of_kinds() is not None)
+
+    def learnt(self, heads: Sequence[int]) -> Tensor:
+        """[len(heads),1+K]: what each point of a score and a bond of each kind add, where masks of pairs are none."""
+        some = next(self.parameters())
+        score = some.new_zeros(self.heads) if self.score_weight is None else self.score_weight
+        of_kinds = self.of_kinds()
+        kinds = some.new_zeros(self.heads, len(KINDS)) if of_kinds is None else of_kinds
+        return torch.cat([score[:, None], kinds], dim=1)[list(heads)]
+
     def prepare(self, context: Context, dtype: torch.dtype) -> Context:
         """The context with what the terms of all layers share."""
         made = dict(context.biases)
@@ -62,13 +77,15 @@ class Terms(nn.Module):
             made[JOINED] = torch.stack([listed(context, (kind,)) for kind in range(len(KINDS))], dim=1).to(dtype)
         return context._replace(biases=made)
 
-    def forward(self, context: Context) -> Tensor:
-        """[B,H,N,N], of a prepared context: what is added to the scores of queries (rows). O(N*N)."""
+    def forward(self, context: Context, heads: Sequence[int] | None = None) -> Tensor:
+        """[B,H,N,N], of a prepared context: what is added to the scores of queries (rows), of all heads or of these.
+        O(N*N)."""
+        chosen = slice(None) if heads is None or len(heads) == self.heads else list(heads)
         total = torch.zeros((), device=context.document.device)
         if self.score_weight is not None:
-            total = self.score_weight[:, None, None].to(context.biases[SCORES]) * context.biases[SCORES][:, None]
+            total = self.score_weight[chosen, None, None].to(context.biases[SCORES]) * context.biases[SCORES][:, None]
         of_kinds = self.of_kinds()
         if of_kinds is not None:
             joined_BKNN = context.biases[JOINED]
-            total = total + torch.einsum("hk,bkqs->bhqs", of_kinds.to(joined_BKNN), joined_BKNN)
+            total = total + torch.einsum("hk,bkqs->bhqs", of_kinds[chosen].to(joined_BKNN), joined_BKNN)
         return total if context.opened is None else total * (1 - context.opened).to(total.dtype)

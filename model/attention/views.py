@@ -24,7 +24,8 @@ from model.kernels.cpu import attend_sparse
 from model.kernels.flex import Tiles, attend_flex, tiles_of
 from model.kernels.pairs import line_of
 from model.kernels.plan import Plan, plan_of
-from model.kernels.triton_views import Program, attend_program, program_of
+from model.kernels.program import Program, program_of
+from model.kernels.triton_views import attend_program
 from model.views import Named, View, allowed, cost, sees, view_masks
 
 if TYPE_CHECKING:
@@ -51,14 +52,14 @@ class ViewsAttention(Heads):
 
     def prepare(self, context: Context) -> Context:
         """The context with how these heads are computed, and their bias or plans; what it has already is kept."""
-        if self.terms:
-            context = self.terms.prepare(context, computed_in(self.qkv.weight))
         if self.look in context.plans:
             return context
         ways = self.ways(context)
         context = context._replace(plans={**context.plans, self.look: ways})
         if not (twins := [head for way in ways if way.path == "twin" for head in way.heads]):
             return context
+        if self.terms:
+            context = self.terms.prepare(context, computed_in(self.qkv.weight))
         slopes = [self.slopes[head] for head in twins] if self.slopes else ()
         bias = view_bias([self.views[head] for head in twins], slopes, context, computed_in(self.qkv.weight))
         return context._replace(biases={**context.biases, self.look: bias})
@@ -79,7 +80,7 @@ class ViewsAttention(Heads):
 
     def ways(self, context: Context) -> tuple[Way, ...]:
         """The heads by path, those of one view together; all dense masks are one way."""
-        if self.terms or context.opened is not None:  # all pairs count
+        if context.opened is not None:  # all pairs count
             return (Way("twin", tuple(range(len(self.views)))),)
         dtype, ways, twins, near = computed_in(self.qkv.weight), list[Way](), list[int](), dict[View, Cover]()
         measured = MEASURED.get(context.document.device.type)
@@ -88,7 +89,7 @@ class ViewsAttention(Heads):
             heads = tuple(head for head, its in enumerate(self.views) if its == view)
             path, cover = choose(view, context, line, dtype, width=self.width, sloped=bool(self.slopes))
             slopes = tuple(self.slopes[head] for head in heads) if self.slopes else ()
-            if path == "twin":
+            if path == "twin" or (self.terms and path != "kernel"):  # others know no terms
                 twins += heads
             elif line is None or cover is None:
                 ways.append(Way(path, heads))
@@ -103,7 +104,7 @@ class ViewsAttention(Heads):
             heads = tuple(head for head, view in enumerate(self.views) if view in near)
             slopes = tuple(self.slopes[head] for head in heads) if self.slopes else ()
             views, groups = [self.views[head] for head in heads], len(self._key_heads_of(heads))
-            ways.append(Way("kernel", heads, program_of(views, near, line, slopes, groups)))
+            ways.append(Way("kernel", heads, program_of(views, near, line, slopes, groups, asked=self.terms.asked())))
         return (*([Way("twin", tuple(sorted(twins)))] if twins else []), *ways)
 
     def _key_heads_of(self, heads: Sequence[int]) -> list[int]:
@@ -121,13 +122,13 @@ class ViewsAttention(Heads):
             q, k, v = _taken(q_BHND, heads), _taken(k_BGND, keys), _taken(v_BGND, keys)
             if path == "twin":
                 bias_BHNN = context.biases[self.look]
-                mixed.append(attend(q, k, v, bias_BHNN + self.terms(context) if self.terms else bias_BHNN))
+                mixed.append(attend(q, k, v, bias_BHNN + self.terms(context, heads) if self.terms else bias_BHNN))
             elif path == "causal":
                 mixed.append(functional.scaled_dot_product_attention(q, k, v, is_causal=True))
             elif isinstance(plan, Plan):
                 mixed.append(attend_sparse(q, k, v, plan))
             elif isinstance(plan, Program):
-                mixed.append(attend_program(q, k, v, plan))
+                mixed.append(attend_program(q, k, v, plan, self.terms.learnt(heads) if self.terms else None))
             else:
                 assert isinstance(plan, Tiles)
                 mixed.append(attend_flex(q, k, v, plan))

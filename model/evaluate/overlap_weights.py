@@ -51,5 +51,5 @@ def weights_of(attention: ViewsAttention, x_BNM: Tensor, context: Context) -> Te
     scores_BHNN = q_BHND @ k_BHND.transpose(-1, -2) * q_BHND.shape[-1] ** -0.5
     bias_BHNN = view_bias(attention.views, attention.slopes, context, x_BNM.dtype)
     if attention.terms:
-        bias_BHNN = bias_BHNN + attention.terms(attention.prepare(context))
+        bias_BHNN = bias_BHNN + attention.terms(attention.terms.prepare(context, bias_BHNN.dtype))
     return torch.softmax(scores_BHNN + bias_BHNN, dim=-1)

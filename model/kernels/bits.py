@@ -94,7 +94,7 @@ def bits_by_kernel(tiles: Tiles, truth: Truth) -> Tensor:
         if kind == triton_bits.SENTENCE.value:
             reaches[number] = reach(line, everywhere, mask.count or 1)
         is_listed = kind == triton_bits.LISTED.value
-        planes.append(_plane(tiles, mask.name) if is_listed else bits[:0])
+        planes.append(plane_of(tiles, mask.name) if is_listed else bits[:0])
     # Planes of masks that read no lists are empty, and lie where nobody looks for them.
     plane = torch.cat(planes)
     before, starts = 0, list[int]()
@@ -125,7 +125,7 @@ def grid_of(line: Line, size: int) -> tuple[Tensor, Tensor]:
     return (place + row).flatten(0, 1), (row[:, 0, 0] + N).repeat_interleave(len(place))
 
 
-def _plane(tiles: Tiles, name: str) -> Tensor:
+def plane_of(tiles: Tiles, name: str) -> Tensor:
     """int32 [E,S]: the bits of a mask that reads lists."""
     line, (E, T), size = tiles.line, tiles.place.shape, tiles.size
     P, N = len(line.run), line.context.document.shape[1]

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from model.kernels.bits import Tiles, bits_of, grid_of
+from model.kernels.codes import codes_of
 from model.kernels.covers import Cover
 from model.kernels.pairs import Line, listed_keys
 from model.views import FIRST_ANCHORS, View
@@ -38,6 +39,18 @@ class Lists(NamedTuple):
     """int32 [E*TILE]: places in the row, ascending in each block; a short list repeats its last."""
     bits: Tensor
     """int32 [E,S]: bit n of piece s of the block says whether its pair with place n of the tile is seen."""
+    codes: Tensor
+    """int16 [E,S,TILE], what learned terms ask of the pairs (model.kernels.codes); [0] where there are none."""
+
+
+class Asked(NamedTuple):
+    """What learned terms of a layer ask of pairs."""
+
+    scores: bool = False
+    kinds: bool = False
+
+
+NOTHING = Asked()
 
 
 class Sinks(NamedTuple):
@@ -62,7 +75,7 @@ def stretches(cover: Cover, line: Line, size: int) -> tuple[Tensor, Tensor, Tens
     return low, high, first.masked_fill(near | (line.run[query[:, 0]] < 0), -1)
 
 
-def key_lists(view: View, cover: Cover, line: Line, size: int) -> tuple[Lists, Tensor]:
+def key_lists(view: View, cover: Cover, line: Line, size: int, asked: Asked = NOTHING) -> tuple[Lists, Tensor]:
     """The keys of each block of queries, of one view, and int64 [X]: its sinks as `stretches` gives them."""
     low, high, sink = stretches(cover, line, size)
     query, _ = grid_of(line, size)
@@ -70,10 +83,10 @@ def key_lists(view: View, cover: Cover, line: Line, size: int) -> tuple[Lists, T
     block = slot // size
     kept = (far < low[block]) | (far >= high[block])
     made = _Stretches(low, high, sink)
-    return _lists(view, line, made, block[kept], far[kept], size), sink
+    return _lists(view, line, made, block[kept], far[kept], size, asked), sink
 
 
-def query_lists(view: View, cover: Cover, line: Line, size: int, queries: int) -> Lists:
+def query_lists(view: View, cover: Cover, line: Line, size: int, queries: int, asked: Asked = NOTHING) -> Lists:
     """The queries of each block of `size` keys, of one view. queries: size of the blocks that have the sinks."""
     P, N = len(line.run), line.context.document.shape[1]
     low, _, sink = stretches(cover, line, queries)
@@ -95,7 +108,7 @@ def query_lists(view: View, cover: Cover, line: Line, size: int, queries: int) -
     at = sink[block_of[query]]
     kept = ((query < first[block]) | (query >= last[block])) & ((at < 0) | (far < at) | (far >= at + FIRST_ANCHORS))
     made = _Stretches(first, last, None)
-    return _lists(view, line, made, block[kept], query[kept], size, sink[block_of])
+    return _lists(view, line, made, block[kept], query[kept], size, asked, sink[block_of])
 
 
 def together(lists: Sequence[Lists]) -> Lists:
@@ -105,7 +118,8 @@ def together(lists: Sequence[Lists]) -> Lists:
     begin = [each.begin[:-1] + before for each, before in zip(lists, tiles, strict=False)]
     last = lists[0].begin.new_tensor([tiles[-1]])
     places = [*(each.place for each in lists), lists[0].place.new_zeros(TILE)]
-    return Lists(torch.cat([*begin, last]), torch.cat(places), torch.cat([each.bits for each in lists]))
+    bits, codes = (torch.cat(parts) for parts in zip(*((each.bits, each.codes) for each in lists), strict=True))
+    return Lists(torch.cat([*begin, last]), torch.cat(places), bits, codes)
 
 
 def sinks_of(first: Sequence[Tensor], line: Line, size: int) -> Sinks:
@@ -160,6 +174,7 @@ def _lists(
     block: Tensor,
     far: Tensor,
     size: int,
+    asked: Asked,
     sink: Tensor | None = None,
 ) -> Lists:
     """Tiles of stretches and of what lies far, given by pairs of block and place. sink: of each place's query, where
@@ -180,4 +195,5 @@ def _lists(
     at = (length.cumsum(0) - length)[block_E][:, None] + torch.minimum(slot, length[block_E][:, None] - 1)
     place_ET = code[at] % P
     made = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink)
-    return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(made))
+    codes = codes_of(made, *asked) if any(asked) else place_ET.new_zeros(0, dtype=torch.int16)
+    return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(made), codes)

@@ -8,12 +8,13 @@ Letters: B rows, N pieces of a row, P = B*N places, X blocks of Q queries and K 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from model.context import Context
+from model.facts import facts_of
 from model.masks import bonds_of, tag_rows
 from model.views import FIRST_ANCHORS, PREVIOUS_ANCHORS, WORD_ANCHORS, And, Named, Not, Or, Random, View
 from pipeline.records import KINDS
@@ -81,6 +82,14 @@ def line_of(context: Context) -> Line:
         key_tag=context.key_tag.flatten(),
         context=context,
     )
+
+
+def flat(line: Line) -> Context:
+    """The line as the only row of a context, as far as scores of pairs go (model.facts.pair_scores)."""
+    context, facts = line.context, facts_of(line.context)
+    columns: dict[str, Any] = {name: getattr(facts, name).view(1, -1) for name in facts._fields if name != "selection"}
+    row = facts._replace(**columns)
+    return context._replace(last_word=line.last_word[None], closed_word=line.closed_word[None], facts=row)
 
 
 def see(view: View, line: Line, pairs: Pairs) -> Tensor:

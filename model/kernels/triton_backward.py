@@ -11,7 +11,17 @@ sequence.
 import triton
 import triton.language as tl
 
-from model.kernels.triton_forward import ITEM, LOG2E, TILE, rows_of, save, seen_of
+from model.kernels.triton_forward import (
+    ITEM,
+    KINDS,
+    LOG2E,
+    TILE,
+    added_of,
+    rows_of,
+    save,
+    score_in,
+    seen_of,
+)
 
 FIRST: tl.constexpr = tl.constexpr(4)
 """model.views.FIRST_ANCHORS"""
@@ -33,16 +43,17 @@ def _left(x_ST, S: tl.constexpr, T: tl.constexpr):
 
 @triton.jit
 def queries_kernel(
-    q, k, v, out, up, lse, dq, delta, partial, item, place, bits, slope,
+    q, k, v, out, up, lse, dq, delta, partial, item, place, bits, codes, slope, learnt, d_learnt,
     q_row, q_head, q_place, k_row, k_head, k_place, v_row, v_head, v_place, o_row, o_head, o_place,
     u_row, u_head, u_place, dq_row, dq_head, dq_place,
     N, heads, scale,
     WHOLE: tl.constexpr, EACH: tl.constexpr, S: tl.constexpr, T: tl.constexpr, D: tl.constexpr, WIDTH: tl.constexpr,
-    SLOPED: tl.constexpr, PRECISION: tl.constexpr,
+    SLOPED: tl.constexpr, TERMED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients of queries. item: as forward. scale: of scores, without log2(e). up: what comes back for out; delta:
     float32 [B,H,N], written: the inner product of out and up; partial: float32 [X,H,2,F,D], written: what each block
-    gives back to its sink's keys and values."""
+    gives back to its sink's keys and values; d_learnt: float32 [X,H,KINDS+1], written: what it gives back to learned
+    terms."""
     told = item + tl.program_id(0) * ITEM
     head, row, start = tl.load(told), tl.load(told + 1).to(tl.int64), tl.load(told + 2)
     e_begin, e_end, first = tl.load(told + 3), tl.load(told + 4), tl.load(told + 5)
@@ -60,6 +71,8 @@ def queries_kernel(
     if SLOPED:
         fall = tl.load(slope + head) * LOG2E
     dq_SD = tl.zeros([S, D], tl.float32)
+    if TERMED:
+        learnt_SK = tl.zeros([S, KINDS + 1], tl.float32)
     d, f = tl.arange(0, D), tl.arange(0, 16)
     block = row * tl.cdiv(N, S) + start // S
     to, kept = partial + ((block * heads + head) * 2 * FIRST + f[:, None]) * D + d[None, :], (f < FIRST)[:, None]
@@ -75,9 +88,19 @@ def queries_kernel(
         exponent = tl.dot(q_SD, tl.trans(k_TD), input_precision=PRECISION) * (scale * LOG2E) - lse_S[:, None]
         if SLOPED:
             exponent -= fall * tl.abs(t[:, None] - key[None, :]).to(tl.float32)
+        if TERMED:
+            added, code = added_of(codes, learnt, e, e_end, head, S, T)
+            exponent += added
         weight = tl.where(seen, tl.exp2(exponent), 0.0)
         d_weight = tl.dot(up_SD, tl.trans(v_TD), input_precision=PRECISION)
-        d_score = (weight * (d_weight - delta_S[:, None])).to(k_TD.dtype)
+        d_exact = weight * (d_weight - delta_S[:, None])
+        if TERMED:
+            what = tl.arange(0, KINDS + 1)[None, :]
+            learnt_SK += tl.where(what == 0, tl.sum(d_exact * score_in(code), 1)[:, None], 0.0)
+            for kind in tl.static_range(KINDS):
+                of_kind = tl.sum(tl.where(((code >> kind) & 1) != 0, d_exact, 0.0), 1)
+                learnt_SK += tl.where(what == kind + 1, of_kind[:, None], 0.0)
+        d_score = d_exact.to(k_TD.dtype)
         dq_SD = tl.dot(d_score, k_TD, dq_SD, input_precision=PRECISION)
         # A sink's keys are the first of the first tile.
         if (e == e_begin) & (first >= 0):
@@ -86,17 +109,20 @@ def queries_kernel(
             weight_SF = narrowest(weight.to(up_SD.dtype), S, T)
             dv_FD = tl.dot(tl.trans(weight_SF), up_SD, input_precision=PRECISION)
             tl.store(to + FIRST * D, dv_FD, mask=kept)
+    if TERMED:
+        at = d_learnt + (block * heads + head) * (KINDS + 1) + tl.arange(0, KINDS + 1)
+        tl.store(at, tl.sum(learnt_SK, 0))
     save(dq + row * dq_row + head * dq_head, t, dq_place, dq_SD * scale, N, WHOLE, D, WIDTH)
 
 
 @triton.jit
 def keys_kernel(
-    q, k, v, up, lse, delta, dk, dv, item, place, bits, slope,
+    q, k, v, up, lse, delta, dk, dv, item, place, bits, codes, slope, learnt,
     q_row, q_head, q_place, k_row, k_head, k_place, v_row, v_head, v_place,
     u_row, u_head, u_place, dk_row, dk_head, dk_place, dv_row, dv_head, dv_place,
     N, heads, scale,
     WHOLE: tl.constexpr, EACH: tl.constexpr, S: tl.constexpr, T: tl.constexpr, D: tl.constexpr, WIDTH: tl.constexpr,
-    SLOPED: tl.constexpr, PRECISION: tl.constexpr,
+    SLOPED: tl.constexpr, TERMED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients of keys and values. item: int32 [programs,3+2*EACH]: head of keys, row, first piece of the block, and
     the tiles from-to of each head that shares them. S, T: of the lists of queries."""
@@ -124,6 +150,9 @@ def keys_kernel(
             exponent = tl.dot(k_SD, tl.trans(q_TD), input_precision=PRECISION) * (scale * LOG2E) - lse_T[None, :]
             if SLOPED:
                 exponent -= fall * tl.abs(s[:, None] - t[None, :]).to(tl.float32)
+            if TERMED:
+                added, _ = added_of(codes, learnt, e, e_end, head, S, T)
+                exponent += added
             weight = tl.where(seen, tl.exp2(exponent), 0.0)
             dv_SD = tl.dot(weight.to(up_TD.dtype), up_TD, dv_SD, input_precision=PRECISION)
             d_weight = tl.dot(v_SD, tl.trans(up_TD), input_precision=PRECISION)

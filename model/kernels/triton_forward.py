@@ -10,6 +10,10 @@ import triton
 import triton.language as tl
 
 LOG2E: tl.constexpr = tl.constexpr(1.4426950408889634)
+KINDS: tl.constexpr = tl.constexpr(7)
+"""len(pipeline.records.KINDS)"""
+LOWEST: tl.constexpr = tl.constexpr(-4)
+"""model.kernels.codes.LOWEST"""
 ITEM: tl.constexpr = tl.constexpr(6)
 """Numbers that a program is told: head, row, first piece of its block, tiles from-to, sink."""
 TILE: tl.constexpr = tl.constexpr(32)
@@ -28,6 +32,25 @@ def seen_of(bits, e, e_end, S: tl.constexpr, T: tl.constexpr):
         other = tl.load(bits + tl.minimum(e + 1, e_end - 1) * S + s)[:, None]
         word = tl.where(j[None, :] < TILE, word, tl.where(e + 1 < e_end, other, 0))
     return ((word >> (j[None, :] & 31)) & 1) != 0
+
+
+@triton.jit
+def added_of(codes, learnt, e, e_end, head, S: tl.constexpr, T: tl.constexpr):
+    """float32 [S,T], what learned terms of a head add to scores in base 2; and the pairs' codes, int32."""
+    s, j = tl.arange(0, S), tl.arange(0, T)
+    tile = tl.minimum(e + j // TILE, e_end - 1)[None, :]
+    code = tl.load(codes + (tile * S + s[:, None]) * TILE + (j % TILE)[None, :]).to(tl.int32)
+    its = learnt + head * (KINDS + 1)
+    added = score_in(code) * tl.load(its)
+    for kind in tl.static_range(KINDS):
+        added += ((code >> kind) & 1).to(tl.float32) * tl.load(its + 1 + kind)
+    return added * LOG2E, code
+
+
+@triton.jit
+def score_in(code):
+    """float32: the score in a code (model.kernels.codes)."""
+    return ((code >> KINDS) + LOWEST).to(tl.float32)
 
 
 @triton.jit
@@ -53,15 +76,16 @@ def save(base, place, stride, value, N, WHOLE: tl.constexpr, D: tl.constexpr, WI
 
 @triton.jit
 def forward_kernel(
-    q, k, v, out, lse, item, place, bits, slope,
+    q, k, v, out, lse, item, place, bits, codes, slope, learnt,
     q_row, q_head, q_place, k_row, k_head, k_place, v_row, v_head, v_place, o_row, o_head, o_place,
     N, heads, scale,
     WHOLE: tl.constexpr, EACH: tl.constexpr, S: tl.constexpr, T: tl.constexpr, D: tl.constexpr, WIDTH: tl.constexpr,
-    SLOPED: tl.constexpr, PRECISION: tl.constexpr,
+    SLOPED: tl.constexpr, TERMED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """item: int32 [programs,ITEM], what each program is told (model.kernels.triton_views). strides in elements; scale:
-    of scores, times log2(e); WHOLE: no block goes beyond its row; EACH: heads that share their keys. out as q; lse:
-    float32 [B,H,N], base-2 logarithm of each query's sum of weights."""
+    """item: int32 [programs,ITEM], what each program is told (model.kernels.program). strides in elements; scale: of
+    scores, times log2(e); codes: of pairs, learnt: float32 [H,KINDS+1], read where TERMED; WHOLE: no block goes beyond
+    its row; EACH: heads that share their keys. out as q; lse: float32 [B,H,N], base-2 logarithm of each query's sum of
+    weights."""
     told = item + tl.program_id(0) * ITEM
     head, row, t = tl.load(told), tl.load(told + 1).to(tl.int64), tl.load(told + 2) + tl.arange(0, S)
     e_begin, e_end = tl.load(told + 3), tl.load(told + 4)
@@ -70,8 +94,10 @@ def forward_kernel(
     q_SD = rows_of(q + row * q_row + head * q_head, t if WHOLE else tl.minimum(t, N - 1), q_place, D, WIDTH)
     # Scores stay as the product leaves them where scale is all that they want: it joins the exponent, in one operation.
     unit, fall = scale, 0.0
+    if SLOPED or TERMED:
+        unit = 1.0
     if SLOPED:
-        unit, fall = 1.0, tl.load(slope + head) * LOG2E
+        fall = tl.load(slope + head) * LOG2E
 
     # No real score is so low. What a row gathers before it has seen any key, its first one shrinks to nothing.
     most = tl.full([S], UNSEEN, tl.float32)
@@ -82,8 +108,13 @@ def forward_kernel(
         seen = seen_of(bits, e, e_end, S, T)
         k_TD = rows_of(k_base, key, k_place, D, WIDTH)
         score = tl.dot(q_SD, tl.trans(k_TD), input_precision=PRECISION)
+        if SLOPED or TERMED:
+            score *= scale
         if SLOPED:
-            score = score * scale - fall * tl.abs(t[:, None] - key[None, :]).to(tl.float32)
+            score -= fall * tl.abs(t[:, None] - key[None, :]).to(tl.float32)
+        if TERMED:
+            added, _ = added_of(codes, learnt, e, e_end, head, S, T)
+            score += added
         score = tl.where(seen, score, UNSEEN)
         more = tl.maximum(most, tl.max(score, 1))
         held = more * unit

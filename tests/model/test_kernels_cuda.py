@@ -11,7 +11,8 @@ from model.context import BondLists, Context
 from model.kernels import choose
 from model.kernels.covers import cover_of
 from model.kernels.pairs import line_of
-from model.kernels.triton_views import Launch, Shape, attend_program, program_of
+from model.kernels.program import Launch, Shape, program_of
+from model.kernels.triton_views import attend_program
 from model.parse import parse
 from pipeline.records import KINDS
 from tests.model.toy import toy_context, with_toy_bonds

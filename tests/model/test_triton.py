@@ -3,19 +3,23 @@
 tests/model/test_kernels_cuda.py tests it on a GPU, at lengths that matter.
 """
 
+from typing import Any
+
 import pytest
 import torch
 
 pytest.importorskip("triton", reason="Triton is not installed here")
 
-from model.attention.views import attend, view_bias
-from model.context import Context
-from model.kernels import lists
+from model.attention.views import ViewsAttention, attend, view_bias
+from model.config import ModelConfig
+from model.context import Context, Facts
+from model.kernels import choose, lists
 from model.kernels.bits import Tiles, bits_by_kernel, bits_slow
 from model.kernels.covers import cover_of
 from model.kernels.lists import key_lists, query_lists
 from model.kernels.pairs import line_of
-from model.kernels.triton_views import Launch, Program, Shape, attend_program, program_of, views_backward, views_forward
+from model.kernels.program import Launch, Program, Shape, program_of
+from model.kernels.triton_views import attend_program, views_backward, views_forward
 from model.kernels.truth import truth_of
 from model.parse import parse
 from tests.model.test_kernels import NEAR, context_of, drawn
@@ -102,9 +106,46 @@ def test_the_operator_keeps_what_torch_asks_of_operators() -> None:
     context = context_of([[19]]).to(DEVICE)
     told = program(context, ("window(5)", "sentence"), (), 2, SMALL)
     q, k, v = (torch.randn(1, 2, 19, 16, device=DEVICE, requires_grad=True) for _ in range(3))
-    given = (q, k, v, told.tensors, told.shape.numbers(), "ieee")
+    given = (q, k, v, torch.zeros(0, device=DEVICE), told.tensors, told.shape.numbers(), "ieee")
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(views_forward, given, test_utils=checks)
     out, lse = views_forward(*given)
-    back = (q.detach(), k.detach(), v.detach(), out.detach(), lse.detach(), torch.ones_like(out), *given[3:])
+    back = (*(each.detach() for each in (*given[:4], out, lse)), torch.ones_like(out), *given[4:])
     torch.library.opcheck(views_backward, back, test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.parametrize("positions", ["rotary", "alibi"])
+@pytest.mark.parametrize("asked", [{"scores": True}, {"kind_bias": True}, {"scores": True, "kind_gates": True}])
+def test_learned_terms_are_those_of_dense_masks(
+    asked: dict[str, Any], positions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = with_drawn_facts(context_of([[41], [20, 19]]), seed=0).to(DEVICE)
+    views = ("(pos & sentences(2)) | open", "window(7)", "bonds", "dense")  # the last has no list
+    config = ModelConfig(dim=64, heads=4, views=views, positions=positions, **asked)
+    torch.manual_seed(0)
+    layer = ViewsAttention(config).to(DEVICE)
+    for weight in layer.terms.parameters():
+        torch.nn.init.normal_(weight)
+    x = torch.randn(*context.document.shape, 64, device=DEVICE, requires_grad=True)
+    up, found = torch.randn_like(x).masked_fill(~context.valid()[:, :, None], 0.0), []
+    for path in ("kernel", "twin"):
+        measured = choose.Measured("kernel", shortest=1 if path == "kernel" else 1 << 30, pair=0.0, block=64)
+        monkeypatch.setitem(choose.MEASURED, DEVICE, measured)
+        monkeypatch.setattr(choose, "SHORTEST", 1)
+        prepared = layer.prepare(context)
+        assert ("kernel" in {way.path for way in prepared.plans[layer.look]}) == (path == "kernel")
+        out = layer(x, prepared).masked_fill(~context.valid()[:, :, None], 0.0)
+        found.append((out, *torch.autograd.grad(out, (x, *layer.parameters()), up)))
+    for ours, true in zip(*found, strict=True):
+        torch.testing.assert_close(ours, true, rtol=1e-4, atol=1e-4 * float(true.detach().abs().max()))
+
+
+def with_drawn_facts(context: Context, seed: int) -> Context:
+    """Features and preferences of words that nobody has."""
+    drawn, shape = torch.Generator().manual_seed(seed), context.document.shape
+    features = [torch.randint(1 << 12, shape, generator=drawn) for _ in range(2)]
+    verbs = [torch.randint(5, shape, generator=drawn) for _ in range(2)]
+    nouns = [torch.randint(6, shape, generator=drawn) for _ in range(2)]
+    selection = torch.randint(-1, 2, (5, 6), generator=drawn, dtype=torch.int8)
+    columns = (features[0], verbs[0], nouns[0], features[1], verbs[1], nouns[1])
+    return context._replace(facts=Facts(*columns, selection))
