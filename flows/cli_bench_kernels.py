@@ -48,6 +48,7 @@ def headline(
     cache: Annotated[Path | None, typer.Option(help="Cache of long documents, for the training part.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="steps, forward_181m or training; none: all.")] = None,
     context: Annotated[list[int] | None, typer.Option(help="Pieces of a row of the training part.")] = None,
+    gpus: Annotated[list[int] | None, typer.Option(help="GPUs of the training part; may be said again.")] = None,
     device: str = "cuda",
     data: Annotated[
         Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
@@ -58,7 +59,7 @@ def headline(
     from flows.bench.headline import bench_headline
 
     given: dict[str, Any] = {"parts": part} if part else {}
-    given |= {"contexts": context} if context else {}
+    given |= ({"contexts": context} if context else {}) | ({"gpus": gpus} if gpus else {})
     told: Any = lambda part, row: typer.echo(f"{part}: {row}")  # noqa: E731
     finish(bench_headline(data, cache, device=device, on_row=told, **given), json_file, device)
 

@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,30 +25,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from flows.bench.kernel import text_of, times
+from flows.bench.training_job import BODY, NEAR, training_row
 from flows.bench.turns import exponent
 from model.batches import Batch, gather
-from model.config import ModelConfig, Recipe, TrainConfig
+from model.config import ModelConfig
 from model.context import Context
 from model.machine import compiled
 from model.objective import Objective
-from model.speed import peak_of
-from model.train import train
 from model.transformer import Decoder
 
-NEAR = ("window(64)", "sentence", "sentence", "pos & sentences(2)")
-BODY = ModelConfig(layers=12, dim=768, heads=12, views=NEAR)
 LONG = replace(BODY, layers=22)
 LONG_VOCABULARY = 32_000
-"""With 22 layers: 180.5 million parameters."""
+"""With 22 layers: 180.3 million parameters."""
 VOCABULARY = 50_000
 PIECES = 16_384
 STEP_LENGTHS = (256, 1024, 4096, 16_384)
 FORWARD_LENGTHS = (1024, 4096, 16_384, 65_536, 131_072)
-WARM_STEPS, TIMED_STEPS = 10, 20
-
-
-class _EnoughError(Exception):
-    """The steps that are timed are over."""
 
 
 def bench_headline(
@@ -59,9 +50,11 @@ def bench_headline(
     device: str = "cuda",
     parts: Sequence[str] = ("steps", "forward_181m", "training"),
     contexts: Sequence[int] = (4096, 131_072),
+    gpus: Sequence[int] = (1,),
     on_row: Callable[[str, dict[str, Any]], None] = lambda part, row: None,
 ) -> dict[str, Any]:
-    """data: folder of the real corpora; none: the sample. cache: for `training`, of documents as long as `contexts`.
+    """data: folder of the real corpora; none: the sample. cache: for `training`, of documents as long as `contexts`,
+    which is done on each of these numbers of GPUs.
 
     Errors: ValueError where there is no CUDA device, or `training` is asked for without a cache.
     """
@@ -84,7 +77,7 @@ def bench_headline(
             made = forward_rows(rows_of, FORWARD_LENGTHS)
         else:
             assert cache is not None
-            made = (training_row(cache, context, device) for context in contexts)
+            made = (training_row(cache, context, count) for count in gpus for context in contexts)
         for row in made:
             rows.append(row)
             on_row(part, row)
@@ -180,33 +173,3 @@ def forward_rows(rows_of: Callable[[int, int], Batch], lengths: Sequence[int]) -
         floor = (2 * weights + 2 * N * LONG.dim * (5 + 16 / 3)) / 2**20
         yield {"tokens": N, "ms": took, "tokens_per_second": N / took * 1e3, "peak_mib": peak, "floor_mib": floor,
                "parameters": weights}  # fmt: skip
-
-
-def training_row(cache: Path, context: int, device: str) -> dict[str, Any]:
-    """The training job: 131,072 pieces a step in rows of `context`."""
-    settings = TrainConfig(
-        steps=1000, rows=131_072 // context, length=context, precision="bf16-mixed", compile="parts", warmup=10,
-        logger="none", log_every=10, evaluate_every=1000, checkpoint_every=1000,
-    )  # fmt: skip
-    marks = list[tuple[float, float]]()
-
-    def on_step(step: int, total: int, loss: float, speed: float) -> None:
-        marks.append((step, step * 131_072 / speed))
-        if step == WARM_STEPS + TIMED_STEPS:
-            raise _EnoughError
-
-    with TemporaryDirectory() as folder, suppress(_EnoughError):
-        train(cache, Recipe(name="headline", model=BODY, train=settings), Path(folder) / "run", device=device,
-              on_step=on_step)  # fmt: skip
-    (first, begun), (last, over) = marks[WARM_STEPS - 1], marks[-1]
-    speed = (last - first) * 131_072 / (over - begun)
-    weights = 12 * 12 * BODY.dim**2 + VOCABULARY * BODY.dim
-    peak = peak_of(torch.device(device), "bf16-mixed")
-    return {
-        "context": context,
-        "gpus": 1,
-        "tokens_per_second": speed,
-        "mfu": speed * 6 * weights / peak if peak else None,
-        "steps": last - first,
-        "peak_mib": torch.cuda.max_memory_allocated() / 2**20,
-    }
