@@ -31,7 +31,7 @@ class Tiles:
     count: Tensor
     """int64 [E]: how many of the places are real; the others repeat the last."""
     code: Tensor
-    """int64, ascending: block * P + place of all that stands in lists."""
+    """int64, ascending: block * P + place of all that stands in lists; [0] where nobody looks through bonds."""
     begin: Tensor
     """int64 [X+1]: the tiles of each block."""
     length: Tensor

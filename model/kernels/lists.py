@@ -24,6 +24,7 @@ from model.kernels.bits import Tiles, bits_of, grid_of
 from model.kernels.codes import codes_of
 from model.kernels.covers import Cover
 from model.kernels.pairs import Line, listed_keys
+from model.kernels.truth import reads_lists
 from model.views import FIRST_ANCHORS, View
 
 TILE = 32
@@ -154,17 +155,19 @@ class _Stretches(NamedTuple):
     sink: Tensor | None
     """Where given and not -1, FIRST_ANCHORS places from here stand before the stretch."""
 
-    def places(self) -> tuple[Tensor, Tensor, Tensor]:
-        """int64: the block of each place that stands in one, the place, and [X]: how many each has."""
-        low, length = self.low, (self.high - self.low).clamp(min=0)
+    def lengths(self) -> tuple[Tensor, Tensor | int]:
+        """int64 [X]: how many places each has, and how many of them are the sink's."""
         before = 0 if self.sink is None else FIRST_ANCHORS * (self.sink >= 0)
-        length = length + before
-        block = torch.arange(len(low), device=low.device).repeat_interleave(length)
-        offset = torch.arange(len(block), device=low.device) - (length.cumsum(0) - length)[block]
+        return (self.high - self.low).clamp(min=0) + before, before
+
+    def places(self, block: Tensor, offset: Tensor) -> Tensor:
+        """int64: the places that stand at these offsets in the stretches of these blocks."""
+        _, before = self.lengths()
+        near = (self.low - before)[block] + offset
         if self.sink is None:
-            return block, low[block] + offset, length
-        sink, near = self.sink[block], (low - before)[block]
-        return block, torch.where((sink >= 0) & (offset < FIRST_ANCHORS), sink, near) + offset, length
+            return near
+        sink = self.sink[block]
+        return torch.where((sink >= 0) & (offset < FIRST_ANCHORS), sink + offset, near)
 
 
 def _lists(
@@ -180,20 +183,24 @@ def _lists(
     """Tiles of stretches and of what lies far, given by pairs of block and place. sink: of each place's query, where
     the blocks are of keys."""
     P, N = len(line.run), line.context.document.shape[1]
-    near_block, near, length = stretches.places()
-    X, device = len(length), length.device
-    code = near_block * P + near
-    if len(far):
-        code = torch.cat([code, block * P + far]).unique()  # type: ignore[no-untyped-call]
+    (length, _), device = stretches.lengths(), line.run.device
+    X, code = len(length), length.new_zeros(0)
+    if asked.kinds or reads_lists(view):
+        near_block = torch.arange(X, device=device).repeat_interleave(length)
+        offset = torch.arange(len(near_block), device=device) - (length.cumsum(0) - length)[near_block]
+        near = near_block * P + stretches.places(near_block, offset)
+        code = torch.cat([near, block * P + far]).unique()  # type: ignore[no-untyped-call]
         length = torch.bincount(code // P, minlength=X)
     tiles = (length + TILE - 1) // TILE
     begin = torch.cat([tiles.new_zeros(1), tiles.cumsum(0)])
     block_E = torch.arange(X, device=device).repeat_interleave(tiles)
-    slot = (torch.arange(len(block_E), device=device) - begin[block_E])[:, None] * TILE
-    slot = slot + torch.arange(TILE, device=device)
-    real = slot < length[block_E][:, None]
-    at = (length.cumsum(0) - length)[block_E][:, None] + torch.minimum(slot, length[block_E][:, None] - 1)
-    place_ET = code[at] % P
-    made = Tiles(view, line, block_E, place_ET, real.sum(1), code, begin, length, size, sink)
+    first_E = (torch.arange(len(block_E), device=device) - begin[block_E]) * TILE
+    left_E = length[block_E] - first_E
+    slot_ET = first_E[:, None] + torch.minimum(torch.arange(TILE, device=device), left_E[:, None] - 1)
+    if len(code):
+        place_ET = code[(length.cumsum(0) - length)[block_E][:, None] + slot_ET] % P
+    else:
+        place_ET = stretches.places(block_E[:, None], slot_ET)
+    made = Tiles(view, line, block_E, place_ET, left_E.clamp(max=TILE), code, begin, length, size, sink)
     codes = codes_of(made, *asked) if any(asked) else place_ET.new_zeros(0, dtype=torch.int16)
     return Lists(begin.int(), (place_ET % N).int().flatten(), bits_of(made), codes)

@@ -7,6 +7,7 @@ kernel looks up instead of following the expression.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from model.masks import MASKS
 from model.views import And, Named, Not, Or, Random, View
 
 MOST = 5
@@ -31,6 +32,13 @@ def truth_of(view: View) -> Truth | None:
     for bits in range(1 << len(order)):
         table |= _holds(view, {mask: bool(bits >> place & 1) for place, mask in enumerate(order)}) << bits
     return Truth(order, table)
+
+
+def reads_lists(view: View) -> bool:
+    """Whether it names a mask that looks through lists of bonds."""
+    masks: dict[Named, None] = {}
+    _collect(view, masks)
+    return any(MASKS[mask.name].bonded for mask in masks)
 
 
 def _collect(view: View, masks: dict[Named, None]) -> bool:
