@@ -46,7 +46,7 @@ def kernel(
 
 def headline(
     cache: Annotated[Path | None, typer.Option(help="Cache of long documents, for the training part.")] = None,
-    part: Annotated[list[str] | None, typer.Option(help="steps, forward_181m or training; none: all.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="steps, forward_181m(_deep) or training; none: all.")] = None,
     context: Annotated[list[int] | None, typer.Option(help="Pieces of a row of the training part.")] = None,
     gpus: Annotated[list[int] | None, typer.Option(help="GPUs of the training part; may be said again.")] = None,
     device: str = "cuda",

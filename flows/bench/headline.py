@@ -7,9 +7,10 @@ views compiled in parts, beside the same body with dense heads, computed eagerly
 papers write it) and by PyTorch's compiled SDPA; bfloat16 by autocast, and eager in float32. Where eager does not fit,
 layers are checkpointed on both sides, and the row says so. Masks and plans are made beforehand, as the job makes them
 while the step before is computed; `plan_ms` is what they take. `forward_181m`: the loss of every piece of one row of a
-model of 181 million parameters of near views, without gradients; `floor_mib` is what its weights and one layer's
-activations take. `training`: `valency train` itself on a cache, twenty steps after the first ten; `mfu` counts 6
-operations a weight and piece, nothing for attention. Random weights; real text; medians of turns.
+model of 181 million parameters of near views, without gradients, `forward_181m_deep` of a deeper one; `floor_mib` is
+what its weights and one layer's activations take. `training`: `valency train` itself on a cache, twenty steps after the
+first ten; `mfu` counts 6 operations a weight and piece, nothing for attention. Random weights; real text; medians of
+turns.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +35,11 @@ from model.machine import compiled
 from model.objective import Objective
 from model.transformer import Decoder
 
-LONG = replace(BODY, layers=22)
-LONG_VOCABULARY = 32_000
-"""With 22 layers: 180.3 million parameters."""
+FORWARD = {
+    "forward_181m": (replace(BODY, dim=1024, heads=16), 28_544),
+    "forward_181m_deep": (replace(BODY, layers=22), 32_000),
+}
+"""Two shapes of 181 million parameters, with their vocabularies: 12 layers 1,024 wide, and 22 layers 768 wide."""
 VOCABULARY = 50_000
 PIECES = 16_384
 STEP_LENGTHS = (256, 1024, 4096, 16_384)
@@ -48,7 +51,7 @@ def bench_headline(
     cache: Path | None = None,
     *,
     device: str = "cuda",
-    parts: Sequence[str] = ("steps", "forward_181m", "training"),
+    parts: Sequence[str] = ("steps", *FORWARD, "training"),
     contexts: Sequence[int] = (4096, 131_072),
     gpus: Sequence[int] = (1,),
     on_row: Callable[[str, dict[str, Any]], None] = lambda part, row: None,
@@ -73,17 +76,17 @@ def bench_headline(
         rows = found[part] = list[dict[str, Any]]()
         if part == "steps":
             made: Iterator[dict[str, Any]] = (step_row(rows_of(N, PIECES)) for N in STEP_LENGTHS)
-        elif part == "forward_181m":
-            made = forward_rows(rows_of, FORWARD_LENGTHS)
+        elif part in FORWARD:
+            made = forward_rows(*FORWARD[part], rows_of, FORWARD_LENGTHS)
         else:
             assert cache is not None
             made = (training_row(cache, context, count) for count in gpus for context in contexts)
         for row in made:
             rows.append(row)
             on_row(part, row)
-    if "forward_181m" in parts:
-        long = [row for row in found["forward_181m"] if row["tokens"] >= 4096]
-        found["forward_exponents"] = {
+    for part in filter(FORWARD.__contains__, parts):
+        long = [row for row in found[part] if row["tokens"] >= 4096]
+        found[f"{part}_exponents"] = {
             name: exponent([row["tokens"] for row in long], [row[name] for row in long]) for name in ("ms", "peak_mib")
         }
     return found
@@ -151,9 +154,11 @@ def _objective(config: ModelConfig, vocabulary: int) -> Objective:
     return Objective(Decoder(config, vocabulary), seed=0).to("cuda")
 
 
-def forward_rows(rows_of: Callable[[int, int], Batch], lengths: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """One row of each length through the model of 181 million parameters."""
-    objective = _objective(LONG, LONG_VOCABULARY)
+def forward_rows(
+    config: ModelConfig, vocabulary: int, rows_of: Callable[[int, int], Batch], lengths: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """One row of each length through a model; its masks and plans are made in the time that is told."""
+    objective = _objective(config, vocabulary)
     weights = sum(weight.numel() for weight in objective.decoder.parameters())
     compiled(objective, "parts")
     objective.to(torch.bfloat16)
@@ -170,6 +175,6 @@ def forward_rows(rows_of: Callable[[int, int], Batch], lengths: Sequence[int]) -
         run()
         peak = torch.cuda.max_memory_allocated() / 2**20
         # Stream in and out, queries, keys, values, and the wider of a gated layer's two: 2 + 3 + 8/3 * 2 widths.
-        floor = (2 * weights + 2 * N * LONG.dim * (5 + 16 / 3)) / 2**20
+        floor = (2 * weights + 2 * N * config.dim * (5 + 16 / 3)) / 2**20
         yield {"tokens": N, "ms": took, "tokens_per_second": N / took * 1e3, "peak_mib": peak, "floor_mib": floor,
                "parameters": weights}  # fmt: skip
