@@ -163,23 +163,57 @@ def keys_kernel(
 
 
 @triton.jit
+def sink_parts_kernel(
+    partial, sequences, heads, EACH: tl.constexpr, D: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Program (sequence, head of keys and which sum, part of C blocks): adds up a part where its first block's stands,
+    so that of a long sequence many programs add."""
+    z, group, which = tl.program_id(0), tl.program_id(1) // (2 * FIRST), tl.program_id(1) % (2 * FIRST)
+    begin = tl.load(sequences + z * 4 + 2) + tl.program_id(2) * C
+    stop = tl.load(sequences + z * 4 + 3)
+    if begin < stop:
+        d = tl.arange(0, D)
+        total = _sum_of(partial, begin, stop, group, which, heads, EACH, D, C)
+        tl.store(partial + ((begin.to(tl.int64) * heads + group * EACH) * 2 * FIRST + which) * D + d, total)
+
+
+@triton.jit
+def _sum_of(
+    partial, begin, stop, group, which, heads, EACH: tl.constexpr, D: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """float32 [D]: the sum over C blocks from `begin`, those before `stop`, and over the heads of a group."""
+    d, x = tl.arange(0, D), begin + tl.arange(0, C)
+    total = tl.zeros([D], tl.float32)
+    for head in range(group * EACH, group * EACH + EACH):
+        at = ((x.to(tl.int64) * heads + head) * 2 * FIRST + which)[:, None] * D + d[None, :]
+        total += tl.sum(tl.load(partial + at, mask=(x < stop)[:, None], other=0.0), 0)
+    return total
+
+
+@triton.jit
 def sinks_kernel(
     partial, dk, dv, sequence, sequences,
     dk_row, dk_head, dk_place, dv_row, dv_head, dv_place,
     N, heads,
-    EACH: tl.constexpr, D: tl.constexpr, WIDTH: tl.constexpr, C: tl.constexpr,
+    EACH: tl.constexpr, PARTS: tl.constexpr, D: tl.constexpr, WIDTH: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Program (sequence, head of keys, first piece and which gradient): adds the parts of all its blocks to it.
-    sequence: int32 [B,N], where each piece's sequence begins; sequences: model.kernels.lists.Sinks."""
+    """Program (sequence, head of keys, first piece and which gradient): adds the parts of all its blocks to it; those
+    of C blocks each are added up already where PARTS. sequence: int32 [B,N], where each piece's sequence begins;
+    sequences: model.kernels.lists.Sinks."""
     z, group, which = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     row, first = tl.load(sequences + z * 4).to(tl.int64), tl.load(sequences + z * 4 + 1)
     start, stop = tl.load(sequences + z * 4 + 2), tl.load(sequences + z * 4 + 3)
-    d, c = tl.arange(0, D), tl.arange(0, C)
+    d = tl.arange(0, D)
     total = tl.zeros([D], tl.float32)
-    for head in range(group * EACH, group * EACH + EACH):
+    if PARTS:
+        for x in range(start, stop, C * C):
+            # Only the first head of each group holds a part.
+            at = (((x + tl.arange(0, C) * C).to(tl.int64) * heads + group * EACH) * 2 * FIRST + which)[:, None] * D
+            here = (x + tl.arange(0, C) * C < stop)[:, None]
+            total += tl.sum(tl.load(partial + at + d[None, :], mask=here, other=0.0), 0)
+    else:
         for x in range(start, stop, C):
-            at = (((x + c).to(tl.int64) * heads + head) * 2 * FIRST + which)[:, None] * D + d[None, :]
-            total += tl.sum(tl.load(partial + at, mask=(x + c < stop)[:, None], other=0.0), 0)
+            total += _sum_of(partial, x, stop, group, which, heads, EACH, D, C)
     piece = first + which % FIRST
     # A sequence of three pieces has no fourth: that place is another's, and another program's.
     if tl.load(sequence + row * N + tl.minimum(piece, N - 1)) == first and piece < N:

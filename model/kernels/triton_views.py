@@ -15,6 +15,8 @@ from model.kernels.program import Launch, Program, Shape
 from model.views import FIRST_ANCHORS
 from pipeline.records import KINDS
 
+PART = 64
+"""Blocks whose gifts to first pieces one program adds up."""
 FALLBACK = Launch()
 """Of wide heads, entries of four bytes and learned terms, whatever the shape says."""
 
@@ -67,7 +69,7 @@ def views_backward(
     told: list[Tensor], shape: list[int], precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of q, k, v and learned terms."""
-    from model.kernels.triton_backward import keys_kernel, queries_kernel, sinks_kernel
+    from model.kernels.triton_backward import keys_kernel, queries_kernel, sink_parts_kernel, sinks_kernel
 
     items, key_items, *lists, sequence, sequences, slope = told
     k_place, k_bits, k_codes, q_place, q_bits, q_codes = lists
@@ -94,9 +96,12 @@ def views_backward(
         **extra, **_options(cut.keys, q, learnt),
     )  # fmt: skip
     if len(sequences):
+        parts, cut_up = -(-N // (cut.block * PART)), {"EACH": H // G, "D": wide, "C": PART}
+        if parts > 1:
+            sink_parts_kernel[(len(sequences), G * 2 * FIRST_ANCHORS, parts)](partial, sequences, H, **cut_up)
         sinks_kernel[(len(sequences), G, 2 * FIRST_ANCHORS)](
             partial, dk, dv, sequence, sequences, *dk.stride()[:3], *dv.stride()[:3],
-            N, H, EACH=H // G, D=wide, WIDTH=D, C=64,
+            N, H, PARTS=parts > 1, WIDTH=D, **cut_up,
         )  # fmt: skip
     return dq, dk, dv, d_learnt.sum(0) if len(learnt) else torch.empty_like(learnt)
 

@@ -11,7 +11,7 @@ from triton.compiler import ASTSource
 
 from model.kernels import triton_backward, triton_forward
 from model.kernels.program import SHAPE, Launch
-from model.kernels.triton_views import FALLBACK
+from model.kernels.triton_views import FALLBACK, PART
 
 ENTRIES = ("q", "k", "v", "out", "up", "dq", "dk", "dv")
 EXACT = ("lse", "slope", "delta", "partial", "learnt", "d_learnt")
@@ -53,6 +53,9 @@ def main() -> None:
         build(triton_forward.forward_kernel, SHAPE.forward if tuned else FALLBACK, entry, fixed | block)
         build(triton_backward.queries_kernel, SHAPE.queries if tuned else FALLBACK, entry, fixed | block)
         build(triton_backward.keys_kernel, SHAPE.keys if tuned else FALLBACK, entry, fixed | key_block)
+        added = fixed | {"PARTS": tuned, "C": PART}
+        build(triton_backward.sinks_kernel, Launch(), entry, added)
+        build(triton_backward.sink_parts_kernel, Launch(), entry, added)
         print(entry, termed, file=sys.stderr)
 
 

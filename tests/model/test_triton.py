@@ -13,7 +13,7 @@ pytest.importorskip("triton", reason="Triton is not installed here")
 from model.attention.views import ViewsAttention, attend, view_bias
 from model.config import ModelConfig
 from model.context import Context, Facts
-from model.kernels import choose, lists
+from model.kernels import choose, lists, triton_views
 from model.kernels.bits import Tiles, bits_by_kernel, bits_slow
 from model.kernels.covers import cover_of
 from model.kernels.lists import key_lists, query_lists
@@ -62,6 +62,22 @@ def test_the_kernel_equals_dense_masks(
     torch.testing.assert_close(out, true, rtol=1e-4, atol=1e-5)
     for ours, its in zip(*(torch.autograd.grad(each, (q, k, v), up) for each in (out, true)), strict=True):
         torch.testing.assert_close(ours, its, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "key_heads"), [([[150]], 4), ([[90, 60], [3, 140]], 2)])
+def test_what_first_pieces_get_in_long_rows_is_added_part_by_part(
+    rows: list[list[int]], key_heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = context_of(rows).to(DEVICE)
+    q, k, v, up = (
+        each.detach().to(DEVICE).requires_grad_() for each in drawn(context.to("cpu"), key_heads, torch.float32)
+    )
+    told, found = program(context, ("window(7)", "sentence") * 2, (), key_heads, SMALL), []
+    for part in (2, 64):
+        monkeypatch.setattr(triton_views, "PART", part)
+        found.append(torch.autograd.grad(attend_program(q, k, v, told), (q, k, v), up))
+    for ours, its in zip(*found, strict=True):
+        torch.testing.assert_close(ours, its, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("causal", [True, False])
