@@ -7,6 +7,7 @@ import typer
 
 from flows.cli_bench_attention import attention, exactness, mechanisms, model
 from flows.cli_bench_kernels import headline, kernel, tiles
+from flows.cli_options import Json
 from flows.results import finish
 
 bench = typer.Typer(no_args_is_help=True)
@@ -18,7 +19,6 @@ bench.command()(tiles)
 bench.command()(mechanisms)
 bench.command()(exactness)
 
-Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 Corpora = Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; none: the sample.")]
 
 

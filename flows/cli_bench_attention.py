@@ -5,19 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli_options import DATA, Data, Json, Threads
 from flows.results import finish
-
-Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 
 
 def attention(
     view: Annotated[list[str] | None, typer.Option(help="A view of the heads; may be said again.")] = None,
     tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
     device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
+    threads: Threads = None,
+    data: Data = DATA,
     json_file: Json = None,
 ) -> None:
     """Time and memory of attention through views, forward and backward, against plain causal attention."""
@@ -38,10 +35,8 @@ def model(
     recipe: Annotated[list[str] | None, typer.Option(help="Name or TOML file; may be said again.")] = None,
     tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
     device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
+    threads: Threads = None,
+    data: Data = DATA,
     json_file: Json = None,
 ) -> None:
     """Time and memory of a whole model's training step, against the same model with dense heads alone."""
@@ -65,7 +60,7 @@ def mechanisms(
     tokens: Annotated[list[int] | None, typer.Option(help="Pieces of the row; may be said again.")] = None,
     part: Annotated[str, typer.Option(help="layer: with its projections; mix: without.")] = "layer",
     device: str = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of the CPU; none: a core each.", min=1)] = None,
+    threads: Threads = None,
     clock: Annotated[str, typer.Option(help="wall, or process: one thread on a busy machine.")] = "wall",
     seconds: Annotated[float | None, typer.Option(help="How long turns go on at a length, at least three.")] = None,
     limit: Annotated[float | None, typer.Option(help="Seconds a turn; what would take more is left out.")] = None,
@@ -76,9 +71,7 @@ def mechanisms(
     seeds: Annotated[int, typer.Option(help="Seeds 0, 1, … of each.", min=1)] = 3,
     length: Annotated[int | None, typer.Option(help="Pieces of a row in training; none: the recipe's.", min=2)] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("bench-mechanisms"),
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
+    data: Data = DATA,
     json_file: Json = None,
 ) -> None:
     """Time and memory of every mechanism by length against plain causal attention; or how well each learns."""
@@ -129,9 +122,7 @@ def exactness(
     threshold: Annotated[int, typer.Option(help="Queries that see at most so many keys are exact.", min=0)] = 0,
     spread: Annotated[float, typer.Option(help="Standard deviation of random queries and keys.")] = 1.0,
     seeds: Annotated[int, typer.Option(help="Draws of random numbers.", min=1)] = 3,
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
+    data: Data = DATA,
     json_file: Json = None,
 ) -> None:
     """How far linear attention is from exact attention, and the smallest dimension that meets a target."""

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli_options import DATA, Data, Json
 from flows.results import finish
-
-Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file, for machines.")]
 
 
 def kernel(
@@ -19,9 +18,7 @@ def kernel(
         typer.Option(help="A cut of the launch, as in 64,32,32,4,2,80,64,4,1,128,32,1,3,0; may be said again."),
     ] = None,
     device: str = "cuda",
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
+    data: Data = DATA,
     json_file: Json = None,
 ) -> None:
     """Attention through views by its kernel on a GPU, beside cuDNN's dense causal attention and the memory's floor."""
@@ -50,9 +47,7 @@ def headline(
     context: Annotated[list[int] | None, typer.Option(help="Pieces of a row of the training part.")] = None,
     gpus: Annotated[list[int] | None, typer.Option(help="GPUs of the training part; may be said again.")] = None,
     device: str = "cuda",
-    data: Annotated[
-        Path, typer.Option(envvar="VALENCY_DATA", help="Folder of the real corpora; else the sample.")
-    ] = Path("../shared/data"),
+    data: Data = DATA,
     json_file: Json = None,
 ) -> None:
     """Whole models on a GPU: training steps beside dense ones, a forward pass of 131,072 pieces, the training job."""

@@ -64,6 +64,24 @@ def test_the_kernel_equals_dense_masks(
         torch.testing.assert_close(ours, its, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [[[41], [20, 19]], [[70]]])
+def test_two_tiles_at_a_time_are_two_tiles(rows: list[list[int]]) -> None:
+    """In 16 bits, where launches are as their shape says; an odd tile has none beside it."""
+    context = context_of(rows).to(DEVICE)
+    q, k, v, up = (each.detach().to(DEVICE) for each in drawn(context.to("cpu"), 4, torch.float32))
+    told = program(context, VIEWS, (), 4, Shape(16, 32, Launch(64), Launch(64), Launch(64)))
+    found = []
+    for dtype in (torch.float16, torch.float32):
+        given = [each.to(dtype).requires_grad_() for each in (q, k, v)]
+        if dtype == torch.float16:
+            out = attend_program(*given, told)
+        else:
+            out = attend(*given, view_bias([parse(view) for view in VIEWS], (), context, dtype))
+        found.append([out, *torch.autograd.grad(out, given, up.to(dtype))])
+    for ours, true in zip(*found, strict=True):
+        torch.testing.assert_close(ours.float(), true, rtol=1e-2, atol=1e-2)
+
+
 @pytest.mark.parametrize(("rows", "key_heads"), [([[150]], 4), ([[90, 60], [3, 140]], 2)])
 def test_what_first_pieces_get_in_long_rows_is_added_part_by_part(
     rows: list[list[int]], key_heads: int, monkeypatch: pytest.MonkeyPatch
